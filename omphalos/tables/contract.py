@@ -87,7 +87,9 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def select(self, relation: str) -> str:
         """Return SQL that reads the columns of ``relation`` with the declared types, in key order."""
-        casts = ", ".join(f"cast({c.name} as {'varchar' if c.kind == 'text' else 'bigint'}) as {c.name}" for c in self.column)
+        casts = ", ".join(
+            f"cast({c.name} as {'varchar' if c.kind == 'text' else 'bigint'}) as {c.name}" for c in self.column
+        )
         return f"select {casts} from {relation} order by {self.order}"
 
 
