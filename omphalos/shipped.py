@@ -1,7 +1,7 @@
 """Where the data that ships with omphalOS lies: contracts, catalog, policies, templates.
 
-Rules of this file: a wheel carries these folders under ``omphalos/_shipped``; a source checkout has them at its root and
-holds each only once. Nothing else in the package builds a path to them.
+Rules of this file: a wheel carries these folders under ``omphalos/_shipped``; a source checkout has them at its
+root and holds each only once. Nothing else in the package builds a path to them.
 """
 
 from pathlib import Path

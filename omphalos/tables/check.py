@@ -1,7 +1,8 @@
 """Find every row of a relation that breaks the contract of its table.
 
-Rules of this file: one pass in the engine for each kind of rule and no Python loop over rows; each broken rule of each
-row is one reject with the row's number, the field, a reason code and an excerpt of the value. Nothing is repaired here.
+Rules of this file: one pass in the engine for each kind of rule and no Python loop over rows; each broken rule of
+each row is one reject with the row's number, the field, a reason code and an excerpt of the value. Nothing is
+repaired here.
 """
 
 from typing import Any, Final
@@ -39,27 +40,41 @@ def _rules(column: Column) -> list[tuple[str, str]]:
 
 
 def violations(con: Any, relation: str, contract: Contract, *, row: str, into: str) -> int:
-    """Append to table ``into`` (source_row, field, reason, value) one reject for each broken rule; return how many.
+    """Append to ``into`` one reject for each broken column rule of each row; return how many.
 
     Args:
         con: a DuckDB connection.
         relation: the relation to check; it has the contract's columns and the column ``row``.
         contract: the contract to hold it to.
-        row: the column that numbers the rows; the smallest number wins where a key stands twice.
+        row: the column that numbers the rows.
         into: an existing table with the columns (source_row bigint, field varchar, reason varchar, value varchar).
     """
-    before = con.execute(f"select count(*) from {into}").fetchone()[0]
-    for column in contract.column:
-        for reason, broken in _rules(column):
-            con.execute(
-                f"insert into {into} select {row}, {quote(column.name)}, {quote(reason)}, "
-                f"left(cast({column.name} as varchar), {EXCERPT_CHARACTERS}) from {relation} where {broken}"
-            )
+    rejects = [
+        f"select {row}, {quote(column.name)}, {quote(reason)}, "
+        f"left(cast({column.name} as varchar), {EXCERPT_CHARACTERS}) from {relation} where {broken}"
+        for column in contract.column
+        for reason, broken in _rules(column)
+    ]
+    return _append(con, into, rejects)
+
+
+def duplicates(con: Any, relation: str, contract: Contract, *, row: str, into: str) -> int:
+    """Append to ``into`` one reject for each row whose key stood before (smallest ``row`` stays); return how many."""
     key = ", ".join(contract.key)
     value = " || ', ' || ".join(f"cast({name} as varchar)" for name in contract.key)
-    con.execute(
-        f"insert into {into} select {row}, {quote(','.join(contract.key))}, 'duplicateKey', left({value}, {EXCERPT_CHARACTERS}) "
-        f"from (select *, row_number() over (partition by {key} order by {row}) as nth from {relation}) where nth > 1"
+    return _append(
+        con,
+        into,
+        [
+            f"select {row}, {quote(','.join(contract.key))}, 'duplicateKey', left({value}, {EXCERPT_CHARACTERS}) "
+            f"from (select *, row_number() over (partition by {key} order by {row}) as nth from {relation}) where nth > 1"
+        ],
     )
-    after: int = con.execute(f"select count(*) from {into}").fetchone()[0]
-    return after - int(before)
+
+
+def _append(con: Any, into: str, selects: list[str]) -> int:
+    count = f"select count(*) from {into}"
+    before = int(con.execute(count).fetchone()[0])
+    for select in selects:
+        con.execute(f"insert into {into} {select}")
+    return int(con.execute(count).fetchone()[0]) - before

@@ -1,9 +1,9 @@
 """The contract of a table: columns, kinds, nullability, ranges, codes, key and grain, as data.
 
 Rules of this file: a column is ``text`` or ``int`` and nothing else (money in minor units, scores in basis points,
-booleans 0 and 1, dates as ISO-8601 text), so the same content means the same thing on every engine. A contract file with
-an unknown member, a key that is no column, or a nullable key is refused when it is read. Contracts are found by name among
-the shipped files; the caller never passes a path from outside.
+booleans 0 and 1, dates as ISO-8601 text), so the same content means the same thing on every engine. A contract
+file with an unknown member, a key that is no column, or a nullable key is refused when it is read. Contracts are
+found by name among the shipped files; the caller never passes a path from outside.
 """
 
 import re

@@ -2,8 +2,8 @@
 
 Rules of this file (docs/format/fingerprint.md has the bytes): rows arrive in strictly ascending order of the declared
 key, which is checked here; kinds come from the contract and are never inferred; two BLAKE3 streams for each column
-(*shape* and *data*) make the encoding injective and independent of how the rows are cut into batches. Columns are read as
-Arrow buffers; there is no Python loop over rows.
+(*shape* and *data*) make the encoding injective and independent of how the rows are cut into batches. Columns are
+read as Arrow buffers; there is no Python loop over rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ FINGERPRINT_VERSION = 1
 
 
 class FingerprintError(OmphalosError):
-    """A table cannot be fingerprinted: its rows are out of key order, a key stands twice, or a NULL stands where none may."""
+    """A table cannot be fingerprinted: rows out of key order, a key twice, or a NULL where none may stand."""
 
     kind = ErrorKind.NEGATIVE
     id = "fingerprintRefused"
@@ -96,7 +96,8 @@ class Fingerprint:
         """Take in a record batch that has the contract's columns.
 
         Raises:
-            FingerprintError: a column is missing or of another kind, a NULL stands where none may, or a row does not come
+            FingerprintError: a column is missing or of another kind, a NULL stands where none may, or a row does
+            not come
                 strictly after the one before it.
         """
         if batch.num_rows == 0:

@@ -1,10 +1,10 @@
 """Write tables so that the same content gives the same bytes: Parquet, CSV and one SQLite file.
 
-Rules of this file: a table is read from DuckDB in key order and its order is proved by the fingerprint on the way; row
-groups have a fixed size whatever batches come; writer settings are pinned here and nowhere else; no file carries a time, a
-path or a host. SQLite is written through the ADBC driver, whose wheel carries its own SQLite, so the bytes do not follow
-the host's library; the file is built in scratch and copied by ``VACUUM INTO``, which removes what the order of writing left
-behind. Floats never reach these writers: a contract has none.
+Rules of this file: a table is read from DuckDB in key order and its order is proved by the fingerprint on the way;
+row groups have a fixed size whatever batches come; writer settings are pinned here and nowhere else; no file
+carries a time, a path or a host. SQLite is written through the ADBC driver, whose wheel carries its own SQLite, so
+the bytes do not follow the host's library; the file is built in scratch and copied by ``VACUUM INTO``, which
+removes what the order of writing left behind. Floats never reach these writers: a contract has none.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,0 +1,23 @@
+"""``omphalos init``: make a store; making it again changes nothing."""
+
+from pathlib import Path
+
+import click
+
+from omphalos.cli.main import App, Verb
+
+
+@click.command(cls=Verb, examples=["omphalos init", "omphalos init evidence/"])
+@click.argument("folder", required=False, metavar="[DIR]")
+@click.pass_obj
+def command(app: App, folder: str | None) -> None:
+    """Make a store (objects/ and refs/) in DIR, or in the working directory."""
+    from omphalos.store.store import Store
+
+    root = app.path(folder) if folder else Path(app.store_option or app.cwd)
+    existed = (root / "objects").is_dir()
+    store = Store.init(root)
+    if app.out.json:
+        app.out.document("omphalos.init/1", {"store": str(store.root), "existed": existed})
+    else:
+        app.out.message(f"{'there was a store already in' if existed else 'made a store in'} {store.root}")

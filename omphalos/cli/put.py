@@ -1,0 +1,43 @@
+"""``omphalos put``: store files as blobs and print their ids."""
+
+import sys
+
+import click
+
+from omphalos.cli.main import App, Verb
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.ids import to_hex
+
+
+class NothingToPut(OmphalosError):
+    """Neither a path nor ``--stdin`` was given."""
+
+    kind = ErrorKind.USAGE
+    id = "nothingToPut"
+
+
+@click.command(cls=Verb, examples=["omphalos put report.csv", "omphalos put --stdin < report.csv"])
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--stdin", is_flag=True, help="Store what is read from stdin.")
+@click.pass_obj
+def command(app: App, paths: tuple[str, ...], stdin: bool) -> None:
+    """Store each PATH as a blob and print 'id  PATH', as b3sum does."""
+    if not paths and not stdin:
+        raise NothingToPut("there is nothing to store", hint="name files, or give --stdin")
+    store = app.store()
+    stored = []
+    with store.objects.batch():
+        if stdin:
+            stored.append(("-", store.objects.put_stream(sys.stdin.buffer)))
+        stored += [(path, store.objects.put_file(app.path(path))) for path in paths]
+    if app.out.json:
+        files = [
+            {"path": path, "id": to_hex(blob.id), "size": blob.size, "sha256": blob.sha256.hex()}
+            for path, blob in stored
+        ]
+        app.out.document("omphalos.put/1", {"files": files})
+    else:
+        from omphalos.cli.output import escape
+
+        for path, blob in stored:
+            app.out.text(f"{to_hex(blob.id)}  {escape(path)}")

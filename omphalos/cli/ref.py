@@ -1,0 +1,84 @@
+"""``omphalos ref``: list, get, set and delete refs; every change is a compare-and-swap."""
+
+import click
+
+from omphalos.cli.main import App, Verb, VerbGroup
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.ids import ObjectId, from_hex, to_hex
+
+
+class NoSuchRef(OmphalosError):
+    """The ref does not exist."""
+
+    kind = ErrorKind.NOT_FOUND
+    id = "noSuchRef"
+
+
+@click.group(cls=VerbGroup)
+def command() -> None:
+    """List, get, set and delete refs."""
+
+
+@command.command("list", cls=Verb, examples=["omphalos ref list", "omphalos ref list refs/tags/"])
+@click.argument("prefix", required=False, default="refs/")
+@click.pass_obj
+def list_refs(app: App, prefix: str) -> None:
+    """List the refs whose name starts with PREFIX."""
+    found = [(name, to_hex(oid)) for name, oid in app.store().refs.list(prefix)]
+    if app.out.json:
+        app.out.document("omphalos.ref-list/1", {"refs": [{"name": name, "id": oid} for name, oid in found]})
+    else:
+        for name, oid in found:
+            app.out.text(f"{oid} {name}")
+
+
+@command.command("get", cls=Verb, examples=["omphalos ref get refs/tags/golden"])
+@click.argument("name")
+@click.pass_obj
+def get(app: App, name: str) -> None:
+    """Print the id a ref points at."""
+    oid = app.store().refs.get(name)
+    if oid is None:
+        raise NoSuchRef(f"there is no ref {name!r}", hint="'omphalos ref list' shows what there is")
+    if app.out.json:
+        app.out.document("omphalos.ref/1", {"name": name, "id": to_hex(oid)})
+    else:
+        app.out.text(to_hex(oid))
+
+
+def _old(text: str | None) -> ObjectId | None:
+    return None if text in (None, "none") else from_hex(str(text))
+
+
+@command.command(
+    "set",
+    cls=Verb,
+    examples=["omphalos ref set refs/tags/q3 latest", "omphalos ref set refs/tags/q3 latest --old <id>"],
+)
+@click.argument("name")
+@click.argument("target", metavar="ID")
+@click.option("--old", metavar="ID", help="The id the ref must hold now; 'none' if it must not exist (the default).")
+@click.pass_obj
+def set_ref(app: App, name: str, target: str, old: str | None) -> None:
+    """Point the ref NAME at ID; refused where it does not hold what --old says."""
+    from omphalos.store.names import resolve
+
+    store = app.store()
+    oid = resolve(store, target).id
+    store.refs.set(name, oid, old=_old(old))
+    if app.out.json:
+        app.out.document("omphalos.ref/1", {"name": name, "id": to_hex(oid)})
+
+
+@command.command("delete", cls=Verb, examples=["omphalos ref delete refs/tags/q3 --old <id>"])
+@click.argument("name")
+@click.option("--old", metavar="ID", required=True, help="The id the ref must hold now.")
+@click.pass_obj
+def delete(app: App, name: str, old: str) -> None:
+    """Delete the ref NAME; refused where it does not hold what --old says."""
+    store = app.store()
+    if store.refs.get(name) is None:
+        raise NoSuchRef(f"there is no ref {name!r}")
+    store.refs.delete(name, old=from_hex(old))
+    if app.out.json:
+        app.out.document("omphalos.ref/1", {"name": name, "id": None})
