@@ -1,0 +1,201 @@
+"""Tree nodes: one folder as canonical bytes, and the nodes of a whole set of files.
+
+Rules of this file: a node is an array of entries in strictly ascending byte order of name, each
+``[name, kind, size, id]``, in canonical msgpack. Equal content has equal bytes, hence an equal id: no folder may be
+empty, no name may break a path rule, no two names may collide. What ``decode_tree`` returns obeys all of this, so
+whoever holds a ``TreeEntry`` need not ask again. msgspec does the heavy lifting and is believed only where its result
+encodes to the same bytes again.
+"""
+
+import itertools
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from omphalos.format import msgpack
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.findings import FindingId
+from omphalos.format.ids import ID_BYTES, ObjectId, object_id
+from omphalos.format.paths import MAX_COMPONENTS, check_component, check_path, fold, refusing
+
+MAX_DEPTH: Final = MAX_COMPONENTS
+MAX_ENTRIES: Final = 2**20
+MAX_SIZE: Final = 2**53 - 1
+
+EntryKind = Literal["blob", "tree"]
+_KINDS: Final[tuple[EntryKind, EntryKind]] = ("blob", "tree")
+
+_Row = tuple[str, int, int, bytes]
+_decoder: Final = msgspec.msgpack.Decoder(list[_Row])
+_encoder: Final = msgspec.msgpack.Encoder()
+
+EMPTY_TREE_BYTES: Final = b"\x90"
+EMPTY_TREE: Final = object_id("tree", EMPTY_TREE_BYTES)
+
+
+class TreeError(OmphalosError):
+    """Bytes are not a tree node, or entries cannot be one; ``finding`` says which rule was broken."""
+
+    kind = ErrorKind.NEGATIVE
+    id = "badTree"
+
+    def __init__(self, finding: FindingId, message: str) -> None:
+        super().__init__(message)
+        self.finding = finding
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One name in a folder: a file (``blob``) or a folder (``tree``).
+
+    ``size`` is the file's length in bytes; of a folder it is the sum of the files below it.
+    """
+
+    name: str
+    kind: EntryKind
+    size: int
+    id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """One folder of a built tree: its path ("" for the root), bytes, id, and the sum of the sizes below it."""
+
+    path: str
+    data: bytes
+    id: ObjectId
+    size: int
+
+
+def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
+    """Return the bytes of a node.
+
+    Raises:
+        TreeError: if the entries are out of order, repeated, too many, badly named, colliding, or badly typed.
+    """
+    rows: list[_Row] = []
+    for entry in entries:
+        if entry.kind not in _KINDS:
+            raise TreeError(FindingId.TREE_MALFORMED, "an entry is neither a blob nor a tree")
+        rows.append((entry.name, _KINDS.index(entry.kind), entry.size, entry.id))
+        if len(rows) > MAX_ENTRIES:
+            raise TreeError(FindingId.TREE_TOO_LARGE, f"a folder has more than {MAX_ENTRIES} entries")
+    _check_rows(rows)
+    return _encoder.encode(rows)
+
+
+def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
+    """Return the entries of a node.
+
+    Raises:
+        TreeError: for any bytes that ``encode_tree`` would not have written; ``finding`` is exact.
+    """
+    _refuse_large_claim(data)
+    try:
+        rows = _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise _diagnose(data) from None
+    if not _same_bytes(rows, data):
+        raise _diagnose(data)
+    _check_rows(rows)
+    return tuple(TreeEntry(name, _KINDS[kind], size, ObjectId(oid)) for name, kind, size, oid in rows)
+
+
+def build_tree(files: Iterable[tuple[str, int, ObjectId]]) -> list[TreeNode]:
+    """Build the nodes of a set of files ``(path, size, id)``, in any order.
+
+    Returns:
+        Every node, folders before the folders that hold them; the last one is the root.
+
+    Raises:
+        TreeError: if a path breaks a rule, stands twice, or is a file and a folder; or a size is out of range.
+    """
+    # A folder's files lie side by side when paths are sorted by component, and its end is met before its next sibling.
+    listed = sorted(((path.split("/"), size, oid) for path, size, oid in files), key=operator.itemgetter(0))
+    for parts, _, _ in listed:
+        broken = refusing(check_path("/".join(parts)))
+        if broken:
+            raise TreeError(broken[0], f"a path breaks a rule: {broken[0].value}")
+    nodes: list[TreeNode] = []
+    open_names: list[str] = []
+    open_entries: list[list[TreeEntry]] = [[]]
+
+    def close() -> None:
+        node = _node("/".join(open_names), open_entries.pop())
+        nodes.append(node)
+        if open_names:
+            open_entries[-1].append(TreeEntry(open_names.pop(), "tree", node.size, node.id))
+
+    for parts, size, oid in listed:
+        shared = 0
+        while shared < min(len(open_names), len(parts) - 1) and open_names[shared] == parts[shared]:
+            shared += 1
+        while len(open_names) > shared:
+            close()
+        for name in parts[shared:-1]:
+            open_names.append(name)
+            open_entries.append([])
+        open_entries[-1].append(TreeEntry(parts[-1], "blob", size, oid))
+    while open_names:
+        close()
+    close()
+    return nodes
+
+
+def _node(path: str, entries: list[TreeEntry]) -> TreeNode:
+    kinds: dict[str, EntryKind] = {}
+    for entry in entries:
+        if kinds.setdefault(entry.name, entry.kind) != entry.kind:
+            raise TreeError(FindingId.PATH_FILE_DIR, "a path is both a file and a folder")
+    data = encode_tree(entries)
+    return TreeNode(path, data, object_id("tree", data), sum(entry.size for entry in entries))
+
+
+def _check_rows(rows: Sequence[_Row]) -> None:
+    """Hold rows to every rule of a node, cheapest first."""
+    total = 0
+    for name, kind, size, oid in rows:
+        if type(name) is not str or kind not in (0, 1) or type(size) is not int or type(oid) is not bytes:
+            raise TreeError(FindingId.TREE_MALFORMED, "an entry is not a name, a kind, a size and an id")
+        if len(oid) != ID_BYTES or size < 0:
+            raise TreeError(FindingId.TREE_MALFORMED, "an entry's id is not 32 bytes, or its size is negative")
+        total += size
+        if kind == 1 and oid == EMPTY_TREE:
+            raise TreeError(FindingId.DIR_EXTRA, "a folder in a tree is empty")
+        broken = refusing(check_component(name))
+        if broken:
+            raise TreeError(broken[0], f"an entry's name breaks a rule: {broken[0].value}")
+    if total > MAX_SIZE:
+        raise TreeError(FindingId.TREE_TOO_LARGE, "the sizes in a folder add up to more than 2^53-1")
+    names = [row[0] for row in rows]
+    for before, after in itertools.pairwise(names):
+        if before >= after:
+            finding = FindingId.DUPLICATE_ENTRY if before == after else FindingId.UNSORTED
+            raise TreeError(finding, "entries are not in strictly ascending byte order of name")
+    if len(set(map(fold, names))) != len(names):
+        raise TreeError(FindingId.PATH_CASE_COLLISION, "two names in a folder differ only in case")
+
+
+def _refuse_large_claim(data: bytes) -> None:
+    """Refuse a node by its header, before anything is decoded, if it claims more entries than allowed."""
+    if data[:1] == b"\xdd" and int.from_bytes(data[1:5], "big") > MAX_ENTRIES:
+        raise TreeError(FindingId.OVERSIZE_LENGTH, f"a node claims more than {MAX_ENTRIES} entries")
+
+
+def _same_bytes(rows: list[_Row], data: bytes) -> bool:
+    try:
+        return _encoder.encode(rows) == data
+    except (OverflowError, UnicodeEncodeError):
+        return False
+
+
+def _diagnose(data: bytes) -> TreeError:
+    """Return the exact reason for refusing ``data``, from the strict decoder."""
+    try:
+        msgpack.decode(data, max_depth=2, max_items=5 * MAX_ENTRIES + 1)
+    except msgpack.CanonicalError as error:
+        return TreeError(error.finding, error.message)
+    return TreeError(FindingId.TREE_MALFORMED, "the bytes are not an array of entries")
