@@ -1,0 +1,502 @@
+"""The job file: what to screen, against what, and how, read from TOML and checked to the last key.
+
+Rules of this file: an unknown key is refused and never ignored, because a misspelled threshold that silently stays at
+its default is a wrong screening. Every message names the key's full dotted path. Paths stay out of the normalized
+configuration (only base names enter it), so that where files lay cannot change the plan; every default is filled in,
+so that two spellings of one job are one plan. Numbers are integers: shares and scores are basis points.
+"""
+
+import difflib
+import itertools
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from omphalos.format.errors import ErrorKind, OmphalosError
+
+FEED_FIELDS: Final[tuple[str, ...]] = (
+    "shipment_id",
+    "flow",
+    "date",
+    "reporter",
+    "exporter",
+    "exporter_country",
+    "importer",
+    "importer_country",
+    "consignee",
+    "consignee_country",
+    "notify_party",
+    "notify_party_country",
+    "end_user",
+    "end_user_country",
+    "country",
+    "hs_code",
+    "description",
+    "origin",
+    "destination",
+    "value",
+    "currency",
+    "quantity",
+    "quantity_unit",
+    "net_mass_kg",
+)
+ROLES: Final[tuple[str, ...]] = ("exporter", "importer", "consignee", "notify_party", "end_user")
+FEED_FORMATS: Final[tuple[str, ...]] = ("csv", "tsv", "jsonl", "parquet")
+COMPRESSIONS: Final[tuple[str, ...]] = ("none", "gzip", "zstd")
+ENCODINGS: Final[tuple[str, ...]] = (
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "latin-1",
+    "iso8859-2",
+    "iso8859-5",
+    "iso8859-9",
+    "iso8859-15",
+    "cp1250",
+    "cp1251",
+    "cp1252",
+    "cp1253",
+    "cp1254",
+    "cp1256",
+    "koi8-r",
+    "gb18030",
+    "big5",
+    "cp932",
+    "euc-jp",
+    "cp949",
+    "euc-kr",
+)
+# Bytes that cannot stand inside a number, a word or a quoted cell; 0x01 and 0x1f are what Hive and old exports use.
+DELIMITERS: Final[tuple[str, ...]] = (",", ";", "\t", "|", "^", "~", ":", "\x01", "\x1f")
+DATE_FORMATS: Final[tuple[str, ...]] = ("iso", "month-name", "ymd-compact", "dmy", "mdy")
+REGISTRY_FORMATS: Final[tuple[str, ...]] = ("ofac-sdn-csv", "un-xml", "bis-entity-json", "entities-csv")
+DECIMAL_SEPARATORS: Final[tuple[str, ...]] = (".", ",")
+THOUSANDS_SEPARATORS: Final[tuple[str, ...]] = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
+JOB_SCHEMA: Final = "omphalos.job/1"
+MAX_JOB_BYTES: Final = 1 << 20
+MAX_INT: Final = (1 << 53) - 1
+_FORMAT_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_COMPRESSION_SUFFIXES: Final = {".gz": "gzip", ".zst": "zstd"}
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+# The base name is what enters the plan; a path that ends in dots would take a folder name of this machine instead.
+_PATH_RULE: Final = "a path that ends in the name of a file or folder"
+_NAME_RULE: Final = "lower-case letters, digits and hyphens, 1 to 64 of them, not starting with a hyphen"
+
+Table = dict[str, Any]
+
+
+class JobError(OmphalosError):
+    """A job file, or an override of it, is not a job."""
+
+    kind = ErrorKind.USAGE
+    id = "badJob"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """How to read one feed file; ``columns`` and ``constants`` are sorted (field, text) pairs."""
+
+    path: Path
+    format: str
+    compression: str = "none"
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    null_values: tuple[str, ...] = ("",)
+    date_formats: tuple[str, ...] = ("iso", "month-name", "ymd-compact")
+    decimal_separator: str = "."
+    thousands_separator: str = ""
+    currency: str = ""
+    minor_unit_digits: int = 2
+    max_rejected_share_bp: int = 500
+    columns: tuple[tuple[str, str], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySpec:
+    """One list to screen against: a short name, its publisher's format, and a file or folder."""
+
+    source: str
+    format: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MatchSpec:
+    """Score thresholds in basis points, and how many candidates one party may have."""
+
+    threshold_bp: int = 8800
+    medium_bp: int = 9200
+    high_bp: int = 9500
+    max_candidates: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSpec:
+    """The reference job on invented data: its seed and its size."""
+
+    seed: int = 1
+    shipments: int = 1000
+    entities: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One screening: a feed and registries, or synthetic data, exactly one of the two; and how to match."""
+
+    name: str
+    feed: FeedSpec | None
+    registries: tuple[RegistrySpec, ...]
+    match: MatchSpec
+    synthetic: SyntheticSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One key of the schema: its kind, and either a default or the fact that it must stand there."""
+
+    kind: str  # text, int, texts, mapping
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    low: int = 0
+    high: int = MAX_INT
+    check: Callable[[str], bool] | None = None
+    rule: str = ""
+
+
+_SCORE: Final = _Key("int", low=1, high=10_000)
+_TOP: Final = {"name": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE)}
+_SECTIONS: Final = ("feed", "registry", "match", "synthetic")
+_FEED: Final = {
+    "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+    "format": _Key("text", choices=FEED_FORMATS),
+    "compression": _Key("text", choices=COMPRESSIONS),
+    "encoding": _Key("text", choices=ENCODINGS),
+    "delimiter": _Key("text", choices=DELIMITERS),
+    "null_values": _Key("texts"),
+    "date_formats": _Key("texts", choices=DATE_FORMATS),
+    "decimal_separator": _Key("text", choices=DECIMAL_SEPARATORS),
+    "thousands_separator": _Key("text", choices=THOUSANDS_SEPARATORS),
+    "currency": _Key("text", check=lambda t: bool(_CURRENCY.fullmatch(t)), rule="three capital letters (ISO 4217)"),
+    "minor_unit_digits": _Key("int", high=4),
+    "max_rejected_share_bp": _Key("int", high=10_000),
+    "columns": _Key("mapping", required=True),
+    "constants": _Key("mapping"),
+}
+_REGISTRY: Final = {
+    "source": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
+    "format": _Key("text", required=True, choices=REGISTRY_FORMATS),
+    "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+}
+_MATCH: Final = {
+    "threshold_bp": _SCORE,
+    "medium_bp": _SCORE,
+    "high_bp": _SCORE,
+    "max_candidates": _Key("int", low=1, high=1000),
+}
+_SYNTHETIC: Final = {
+    "seed": _Key("int"),
+    "shipments": _Key("int", low=1, high=10_000_000),
+    "entities": _Key("int", low=1, high=1_000_000),
+}
+
+
+def schema_keys() -> tuple[str, ...]:
+    """Return the dotted path of every key a job file may hold, in the order of the schema."""
+    sections = {"feed": _FEED, "registry": _REGISTRY, "match": _MATCH, "synthetic": _SYNTHETIC}
+    return (*_TOP, *(f"{section}.{key}" for section, keys in sections.items() for key in keys))
+
+
+def parse_job(text: bytes, *, base: PurePath, overrides: Sequence[str] = ()) -> Job:
+    """Return the job that ``text`` (TOML, UTF-8) describes; relative paths in it start at ``base``.
+
+    ``overrides`` are ``key=value`` texts applied before anything is checked (see ``apply_overrides``). No file is
+    opened. Raises JobError, naming the key's dotted path, for anything that is not exactly a job.
+    """
+    if len(text) > MAX_JOB_BYTES:
+        raise JobError(f"the job file is larger than {MAX_JOB_BYTES} bytes", hint="is this a feed and not a job file?")
+    try:
+        table = tomllib.loads(text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise JobError(f"the job file is not UTF-8 at byte {error.start}", hint="save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise JobError(f"the job file is not TOML: {_plain(error)}", hint="text values stand in quotes") from error
+    return job_of_table(apply_overrides(table, overrides), base=base)
+
+
+def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
+    """Return a copy of the parsed job file with every ``dotted.key=value`` set, in order.
+
+    The value is read as a TOML value where it is one (``8700``, ``["iso", "dmy"]``, ``"007"``), else as plain text.
+    A list of tables is reached by position, from 0: ``registry.0.path=lists/new``. Raises JobError for a text without
+    ``=``, an empty key, or a path that leads through something that is not a table.
+    """
+    result: Table = _copied(dict(table))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise JobError(f"not an override: {override}", hint="write key=value, such as match.threshold_bp=8700")
+        at: Any = result
+        for depth, part in enumerate(parts[:-1]):
+            at = _step(at, part, ".".join(parts[: depth + 1]))
+        if not isinstance(at, dict):
+            raise JobError(f"{key.strip()} cannot be set: {'.'.join(parts[:-1])} is not a table")
+        at[parts[-1]] = _toml_value(value.strip())
+    return result
+
+
+def _step(at: Any, part: str, path: str) -> Any:
+    if isinstance(at, dict):
+        return at.setdefault(part, {})
+    if isinstance(at, list) and part.isascii() and part.isdigit() and int(part) < len(at):
+        return at[int(part)]
+    if isinstance(at, list):
+        raise JobError(f"{path} does not exist", hint=f"the list has {len(at)} entries, counted from 0")
+    raise JobError(f"{path} cannot be set: what holds it is not a table")
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    # A text with a newline could smuggle in further keys; then it is plain text.
+    return parsed["value"] if list(parsed) == ["value"] else text
+
+
+def _plain(error: Exception) -> str:
+    text = str(error) or "nested too deeply"
+    return text[:1].lower() + text[1:]
+
+
+def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
+    """Return the job in a parsed TOML table; the second half of ``parse_job``, with the same errors."""
+    _refuse_unknown(table, (*_TOP, *_SECTIONS), "")
+    top = _section({key: value for key, value in table.items() if key in _TOP}, _TOP, "")
+    real = [key for key in ("feed", "registry") if key in table]
+    if "synthetic" in table and real:
+        raise JobError(
+            f"synthetic and {real[0]} exclude each other", hint="screen a feed against registries, or synthetic data"
+        )
+    match = MatchSpec(**_section(table.get("match", {}), _MATCH, "match"))
+    if not match.threshold_bp <= match.medium_bp <= match.high_bp:
+        raise JobError(
+            f"match.threshold_bp ({match.threshold_bp}), match.medium_bp ({match.medium_bp}) and match.high_bp "
+            f"({match.high_bp}) are not in ascending order",
+            hint="threshold_bp <= medium_bp <= high_bp",
+        )
+    if "synthetic" in table:
+        synthetic = SyntheticSpec(**_section(table["synthetic"], _SYNTHETIC, "synthetic"))
+        return Job(name=top["name"], feed=None, registries=(), match=match, synthetic=synthetic)
+    if "feed" not in table:
+        raise JobError("the job has no feed", hint="add [feed] and [[registry]], or [synthetic]")
+    feed = _feed(table["feed"], base)
+    return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None)
+
+
+def _feed(table: Any, base: PurePath) -> FeedSpec:
+    found = _section(table, _FEED, "feed")
+    path = Path(base) / found.pop("path")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = _COMPRESSION_SUFFIXES.get(suffixes[-1]) if suffixes else None
+    inner = suffixes[-2:-1] if packed else suffixes[-1:]
+    if "format" not in found:
+        named = _FORMAT_SUFFIXES.get(inner[0]) if inner else None
+        if named is None:
+            raise JobError(
+                f"feed.format is missing and the name {path.name} does not tell it",
+                hint=f"one of {', '.join(FEED_FORMATS)}",
+            )
+        found["format"] = named
+    found.setdefault("compression", packed or "none")
+    if found["format"] in ("jsonl", "parquet") and "delimiter" in found:
+        raise JobError(f"feed.delimiter has no meaning for {found['format']}", hint="remove it")
+    if found["format"] == "parquet" and (found["compression"], found.get("encoding", "utf-8")) != ("none", "utf-8"):
+        raise JobError("feed.compression and feed.encoding have no meaning for parquet", hint="remove them")
+    if found["format"] == "tsv":
+        found.setdefault("delimiter", "\t")
+    if "null_values" in found:
+        found["null_values"] = tuple(sorted(set(found["null_values"])))
+    _check_dates(found.get("date_formats", FeedSpec.__dataclass_fields__["date_formats"].default))
+    separators = (found.get("decimal_separator", "."), found.get("thousands_separator", ""))
+    if separators[0] == separators[1]:
+        raise JobError(f"feed.decimal_separator and feed.thousands_separator are both {separators[0]!r}")
+    columns = _fields(found["columns"], "feed.columns")
+    constants = _fields(found.get("constants", {}), "feed.constants")
+    _check_fields(dict(columns), dict(constants), found.get("currency", ""))
+    return FeedSpec(**{**found, "path": path, "columns": columns, "constants": constants})
+
+
+def _check_dates(formats: tuple[str, ...]) -> None:
+    if not formats or len(set(formats)) != len(formats):
+        raise JobError("feed.date_formats must name at least one format, each once")
+    if "dmy" in formats and "mdy" in formats:
+        raise JobError(
+            "feed.date_formats has both dmy and mdy, so 03/04/2025 would have two meanings",
+            hint="keep the one the file was written with",
+        )
+
+
+def _check_fields(columns: dict[str, str], constants: dict[str, str], currency: str) -> None:
+    both = sorted(columns.keys() & constants.keys())
+    if both:
+        raise JobError(f"{both[0]} stands in feed.columns and in feed.constants", hint="keep one of the two")
+    if not columns.keys() & set(ROLES):
+        raise JobError("feed.columns names no party, so there is nothing to screen", hint=f"map {', '.join(ROLES)}")
+    if "value" in {**columns, **constants} and not currency:
+        raise JobError(
+            "feed.currency is missing although value is mapped",
+            hint='an amount without a currency means nothing; add currency = "USD", or whichever it is',
+        )
+
+
+def _fields(table: dict[str, str], path: str) -> tuple[tuple[str, str], ...]:
+    _refuse_unknown(table, FEED_FIELDS, path)
+    empty = sorted(field for field, text in table.items() if not text)
+    if empty:
+        raise JobError(f"{path}.{empty[0]} is empty", hint="leave the key out where the file does not carry it")
+    return tuple(sorted(table.items()))
+
+
+def _registries(tables: Any, base: PurePath) -> tuple[RegistrySpec, ...]:
+    if not isinstance(tables, list):
+        raise JobError("registry is not a list of tables", hint="write [[registry]] with two brackets")
+    if not tables:
+        raise JobError("the job has no registry", hint="add [[registry]] with source, format and path")
+    specs = []
+    for number, table in enumerate(tables):
+        found = _section(table, _REGISTRY, f"registry.{number}")
+        specs.append(RegistrySpec(found["source"], found["format"], Path(base) / found["path"]))
+    specs.sort(key=lambda spec: spec.source)
+    for first, second in itertools.pairwise(specs):
+        if first.source == second.source:
+            raise JobError(f"two registries have the source {first.source}", hint="give each its own short name")
+    return tuple(specs)
+
+
+def _section(table: Any, schema: Mapping[str, _Key], path: str) -> Table:
+    """Return the values of one section, checked; keys that are absent and not required stay absent."""
+    if not isinstance(table, dict):
+        raise JobError(f"{path} is not a table but {_kind_of(table)}", hint=f"write [{path.partition('.')[0]}]")
+    _refuse_unknown(table, tuple(schema), path)
+    found: Table = {}
+    for name, key in schema.items():
+        dotted = f"{path}.{name}" if path else name
+        if name in table:
+            found[name] = _value(table[name], key, dotted)
+        elif key.required:
+            raise JobError(f"{dotted} is missing", hint=f"it is {key.rule or _wanted(key)}")
+    return found
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+    unknown = sorted(key for key in table if key not in known)
+    if not unknown:
+        return
+    dotted = f"{path}.{unknown[0]}" if path else unknown[0]
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    near_path = f"{path}.{near[0]}" if path and near else "".join(near)
+    hint = f"did you mean {near_path}?" if near else f"known here: {', '.join(known)}"
+    raise JobError(f"unknown key {dotted}", hint=hint)
+
+
+def _value(value: Any, key: _Key, path: str) -> Any:
+    if key.kind == "int":
+        if type(value) is not int:
+            raise _wrong_type(path, key, value)
+        if not key.low <= value <= key.high:
+            raise JobError(f"{path} is {value}, outside {key.low} to {key.high}")
+        return value
+    if key.kind == "text":
+        if not isinstance(value, str):
+            raise _wrong_type(path, key, value)
+        return _text(value, key, path)
+    if key.kind == "texts":
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise _wrong_type(path, key, value)
+        return tuple(_text(item, key, path) for item in value)
+    if not isinstance(value, dict):
+        raise _wrong_type(path, key, value)
+    for name in sorted(value):
+        if not isinstance(value[name], str):
+            raise _wrong_type(f"{path}.{name}", _Key("text"), value[name])
+    return dict(value)
+
+
+def _text(value: str, key: _Key, path: str) -> str:
+    if "\0" in value:
+        raise JobError(f"{path} holds a NUL character")
+    if key.choices and value not in key.choices:
+        folded = value.lower().replace("_", "-")
+        if folded in key.choices:
+            return folded
+        near = difflib.get_close_matches(folded, key.choices, n=1)
+        listed = ", ".join(repr(choice) for choice in key.choices)
+        raise JobError(
+            f"{path} is {value!r}", hint=f"did you mean {near[0]!r}? one of {listed}" if near else f"one of {listed}"
+        )
+    if key.check is not None and not key.check(value):
+        raise JobError(f"{path} is {value!r}", hint=f"it is {key.rule}")
+    return value
+
+
+def _wrong_type(path: str, key: _Key, value: Any) -> JobError:
+    hint = "put it in quotes" if key.kind == "text" and isinstance(value, (int, float)) else f"it is {_wanted(key)}"
+    return JobError(f"{path} must be {_wanted(key)}, found {_kind_of(value)}", hint=hint)
+
+
+def _wanted(key: _Key) -> str:
+    names = {"int": "a whole number", "text": "text", "texts": "a list of texts", "mapping": "a table of texts"}
+    return names[key.kind]
+
+
+def _kind_of(value: Any) -> str:
+    names: dict[type, str] = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number with a fraction",
+        str: "text",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), "a date or time")
+
+
+def normalized(job: Job) -> Table:
+    """Return the canonical configuration that is hashed into the plan: texts, integers, lists and tables of them.
+
+    Every default is filled in; a path is reduced to its base name; keys are sorted; registries are sorted by source and
+    null values as a set, while ``date_formats`` keeps its order, which has a meaning.
+    """
+    result: Table = {"match": _plain_table(job.match), "name": job.name, "schema": JOB_SCHEMA}
+    if job.synthetic is not None:
+        result["synthetic"] = _plain_table(job.synthetic)
+    if job.feed is not None:
+        result["feed"] = _plain_table(job.feed)
+        result["registry"] = [_plain_table(spec) for spec in job.registries]
+    return dict(sorted(result.items()))
+
+
+def _plain_table(spec: FeedSpec | RegistrySpec | MatchSpec | SyntheticSpec) -> Table:
+    table: Table = {}
+    for name in spec.__dataclass_fields__:
+        value = getattr(spec, name)
+        if isinstance(value, PurePath):
+            table["source_name" if isinstance(spec, RegistrySpec) else "source"] = value.name
+        elif name in ("columns", "constants"):
+            table[name] = dict(value)
+        else:
+            table[name] = list(value) if isinstance(value, tuple) else value
+    return dict(sorted(table.items()))
