@@ -1,0 +1,189 @@
+"""Scores: integer features of each candidate, fixed weights, qualifiers, bands and ranks.
+
+Rules of this file: a score is a sum anyone can redo by hand from the feature columns and ``weights.toml``; similarity is
+computed from integer edit distances, never from floats; every order is total: score descending, similarity of the full
+forms descending, entity_id, name_no.
+
+Features (basis points): ``full_bp``, ``core_bp`` (forms with their tokens sorted) and ``joined_bp`` (core without spaces,
+tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // (la + lb); ``party_token_bp`` and
+``name_token_bp`` are the information-weighted shares of each side's tokens with a counterpart (`tokens`);
+``evidence_bp`` is the information of what agrees, against the amount that is full evidence.
+"""
+
+from typing import Any, TypeAlias
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+from omphalos.screening.match.candidates import FORM_CHARS
+from omphalos.screening.match.integers import FULL, Ints, texts, whole
+from omphalos.screening.match.params import MatchParams, Weights, load_weights
+from omphalos.screening.match.reasons import codes_sql
+from omphalos.screening.match.tokens import Tokens
+
+Con: TypeAlias = duckdb.DuckDBPyConnection
+PAIRS = 1 << 17  # candidates scored at once
+
+
+def score_candidates(con: Con, params: MatchParams, weights: Weights | None = None) -> int:
+    """Score ``match_candidates``, fill ``party_matches``; return how many pairs (party form, name) were scored.
+
+    Expects the tables of `build_candidates`, ``parties`` and ``registry``.
+    """
+    weights = weights or load_weights()
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_pairs (
+            form_no BIGINT, row_no BIGINT, full_bp BIGINT, core_bp BIGINT, joined_bp BIGINT, token_bp BIGINT,
+            party_token_bp BIGINT, name_token_bp BIGINT, evidence_bp BIGINT, base_bp BIGINT,
+            typo BOOLEAN, joined BOOLEAN, extra BOOLEAN, numbers BOOLEAN, reordered BOOLEAN)""")
+    parties = _forms(con, "match_party_forms", "form_no")
+    names = _forms(con, "match_names", "row_no")
+    tokens = Tokens(parties.cores, names.cores, weights)
+    reader = con.execute("SELECT form_no, row_no FROM match_candidates ORDER BY form_no, row_no").to_arrow_reader(PAIRS)
+    scored = 0
+    batches = []
+    for batch in reader:
+        scored += batch.num_rows
+        batches.append(_score(whole(batch.column(0)), whole(batch.column(1)), parties, names, tokens, params, weights))
+    if batches:
+        con.register("match_batch", pa.concat_tables(batches))
+        con.execute("INSERT INTO match_pairs SELECT * FROM match_batch")
+        con.unregister("match_batch")
+    _make_matches(con, params, weights)
+    return scored
+
+
+class _Forms:
+    """The forms of one side by number: text arrays, and the position of each form's core among the distinct cores."""
+
+    def __init__(self, table: Any) -> None:
+        self.core = texts(table.column("core_form"))
+        self.joined = texts(table.column("joined"))
+        self.full_sorted = texts(table.column("full_sorted"))
+        self.core_sorted = texts(table.column("core_sorted"))
+        coded = table.column("core_form").combine_chunks().dictionary_encode()
+        self.cores: list[str] = coded.dictionary.to_pylist()
+        self.core_no = whole(coded.indices)
+
+
+def _forms(con: Con, table: str, number: str) -> _Forms:
+    cut = f"left({{0}}, {FORM_CHARS})"
+    ordered = f"array_to_string(list_sort(string_split({cut}, ' ')), ' ')"
+    return _Forms(
+        con.execute(f"""
+            SELECT {cut.format("core_form")} AS core_form, {cut.format("joined")} AS joined,
+                   {ordered.format("full_form")} AS full_sorted, {ordered.format("core_form")} AS core_sorted
+            FROM {table} ORDER BY {number}""").to_arrow_table()
+    )
+
+
+def similarity_bp(left: Any, right: Any) -> Ints:
+    """Return the Indel similarity of aligned arrays of text in basis points; 0 where both are empty."""
+    first, second = left.tolist(), right.tolist()
+    distance = process.cpdist(first, second, scorer=Indel.distance, dtype=np.int32).astype(np.int64)
+    total = _lengths(first) + _lengths(second)
+    return np.where(total > 0, FULL * (total - distance) // np.maximum(total, 1), 0)
+
+
+def _lengths(values: list[str]) -> Ints:
+    return whole(pc.utf8_length(pa.array(values, pa.string())))
+
+
+def _score(
+    form: Ints, row: Ints, parties: _Forms, names: _Forms, tokens: Tokens, params: MatchParams, weights: Weights
+) -> Any:
+    """Return the feature columns of the pairs that can still reach the threshold, as an Arrow table."""
+    full = similarity_bp(parties.full_sorted[form], names.full_sorted[row])
+    core = similarity_bp(parties.core_sorted[form], names.core_sorted[row])
+    plain = similarity_bp(parties.core[form], names.core[row])
+    joined = similarity_bp(parties.joined[form], names.joined[row])
+    aligned = tokens.align(parties.core_no[form], names.core_no[row])
+    # Equal once joined: every token has its counterpart, however the words were split.
+    same = (joined == FULL) & (core < FULL)
+    party = np.where(same, FULL, aligned.party_bp)
+    name = np.where(same, FULL, aligned.name_bp)
+    evidence = np.where(same, weights.evidence_full_milli, aligned.evidence_milli)
+    evidence = np.minimum(FULL, FULL * evidence // weights.evidence_full_milli)
+    text = np.maximum(core, joined)
+    parts = weights.full + weights.core + weights.token_party + weights.token_name
+    base = (
+        weights.full * full + weights.core * text + weights.token_party * party + weights.token_name * name
+    ) // parts
+    token = (weights.token_party * party + weights.token_name * name) // (weights.token_party + weights.token_name)
+    best = base * weights.scale_bp // FULL + weights.country_support
+    keep = best >= params.threshold_bp
+    columns = {
+        "form_no": form,
+        "row_no": row,
+        "full_bp": full,
+        "core_bp": core,
+        "joined_bp": joined,
+        "token_bp": token,
+        "party_token_bp": party,
+        "name_token_bp": name,
+        "evidence_bp": evidence,
+        "base_bp": base,
+        "typo": aligned.typo & ~same,
+        "joined": aligned.joined | same,
+        "extra": aligned.extra & ~same,
+        "numbers": aligned.numbers & ~same,
+        "reordered": (core > plain) & ~same,
+    }
+    return pa.table({key: pa.array(column[keep]) for key, column in columns.items()})
+
+
+def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
+    """Add country and list qualifiers, keep the best name per (party, entity), rank, and fill ``party_matches``."""
+    w = weights
+    listed = "coalesce(nullif(r.countries, ''), nullif(r.country, ''))"
+    shortfall = f"({FULL} - evidence_bp)"
+    con.execute(f"""
+        CREATE OR REPLACE TABLE party_matches AS
+        WITH pairs AS (
+            SELECT m.* EXCLUDE (joined), m.joined OR false AS joined,
+                   n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft,
+                   p.full_form = n.full_form AS equal_full, p.low OR n.low AS low,
+                   p.legal_forms <> n.legal_forms AS legal_differs,
+                   p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT} AS scripts_differ
+            FROM match_pairs m
+            JOIN match_party_forms p USING (form_no) JOIN match_names n USING (row_no)),
+        placed AS (
+            SELECT q.party_id, pairs.*,
+                   CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
+                        WHEN list_contains(string_split({listed}, ';'), q.country) OR q.country = r.country THEN 'support'
+                        ELSE 'conflict' END AS country_relation
+            FROM pairs
+            JOIN match_party_forms p USING (form_no)
+            JOIN parties q ON coalesce(q.full_form, '') = p.full_form AND coalesce(q.core_form, '') = p.core_form
+                 AND coalesce(q.legal_forms, '') = p.legal_forms AND coalesce(q.script, '') = p.script
+                 AND (coalesce(q.low_information, 0) <> 0 OR coalesce(q.core_form, '') = '') = p.low
+            LEFT JOIN registry r ON r.entity_id = pairs.entity_id),
+        scored AS (
+            SELECT *, greatest(0, least({FULL}, base_bp * {w.scale_bp} // {FULL}
+                + CASE country_relation WHEN 'support' THEN {w.country_support}
+                                        WHEN 'conflict' THEN {w.country_conflict} ELSE 0 END
+                + CASE WHEN numbers THEN {w.number_mismatch} ELSE 0 END
+                + CASE WHEN craft THEN {w.type_mismatch} ELSE 0 END
+                + CASE WHEN low THEN {w.low_information} ELSE 0 END
+                + CASE WHEN name_kind = 'weak' THEN {w.weak_alias} ELSE 0 END
+                + CASE WHEN equal_full THEN 0 ELSE {w.thin_evidence} * {shortfall} // {FULL} END)) AS score_bp
+            FROM placed),
+        best AS (
+            SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}
+            QUALIFY row_number() OVER (PARTITION BY party_id, entity_id
+                                       ORDER BY score_bp DESC, full_bp DESC, name_no) = 1)
+        SELECT party_id, entity_id, name_no::BIGINT AS name_no, matched_name, name_kind, score_bp::BIGINT AS score_bp,
+               row_number() OVER (PARTITION BY party_id
+                                  ORDER BY score_bp DESC, full_bp DESC, entity_id)::BIGINT AS match_rank,
+               CASE WHEN score_bp >= {params.high_bp} THEN 'high'
+                    WHEN score_bp >= {params.medium_bp} THEN 'medium' ELSE 'low' END AS band,
+               {codes_sql()} AS reasons, {codes_sql(against_only=True)} AS against, country_relation,
+               full_bp, core_bp, joined_bp, token_bp, party_token_bp, name_token_bp, evidence_bp, base_bp
+        FROM best ORDER BY party_id, entity_id""")
+
+
+_NO_SCRIPT = "('', 'none', 'unknown', 'common', 'Zyyy', 'Zzzz')"
