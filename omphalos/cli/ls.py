@@ -14,14 +14,14 @@ from omphalos.format.ids import to_hex
 def command(app: App, name: str, recursive: bool) -> None:
     """List the entries of the tree ID (a tree, a run, or RUN:path): kind, id, size, name."""
     from omphalos.store.names import resolve_tree
-    from omphalos.store.trees import read_tree, walk
+    from omphalos.store.trees import load, walk
 
     store = app.store()
     tree = resolve_tree(store, name)
     if recursive:
-        rows = [("blob", oid, size, path) for path, size, oid in walk(store.objects, tree)]
+        rows = [("blob", oid, size, path) for path, size, oid in walk(store, tree)]
     else:
-        rows = [(e.kind, e.id, e.size, e.name) for e in read_tree(store.objects, tree)]
+        rows = [(e.kind, e.id, e.size, e.name) for e in load(store, tree)]
     if app.out.json:
         entries = [{"kind": kind, "id": to_hex(oid), "size": size, "path": path} for kind, oid, size, path in rows]
         app.out.document("omphalos.ls/1", {"id": to_hex(tree), "entries": entries})

@@ -57,24 +57,26 @@ class App:
     cwd: Path
     store_option: str | None
 
-    @property
-    def store_root(self) -> Path:
-        """The folder of the store: ``--store`` (or OMPHALOS_STORE), else the nearest one upward, else the cwd."""
-        from omphalos.store.store import Store
-
-        if self.store_option:
-            return self.cwd / self.store_option
-        return Store.find(self.cwd) or self.cwd
-
     def store(self) -> "Store":
-        """Open the store.
+        """Open the store: ``--store`` (or OMPHALOS_STORE), else the nearest one in or above the working directory.
 
         Raises:
             StoreMissing: there is none.
         """
         from omphalos.store.store import Store
 
-        return Store.open(self.store_root)
+        return Store.open(self.path(self.store_option)) if self.store_option else Store.find(self.cwd)
+
+    def store_or_new(self) -> "Store":
+        """Open the store as ``store`` does; where there is none, make one and say so on stderr."""
+        from omphalos.store.store import Store, StoreMissing
+
+        try:
+            return self.store()
+        except StoreMissing:
+            store = Store.init(self.path(self.store_option) if self.store_option else self.cwd)
+            self.out.message(f"made a store in {store.root}")
+            return store
 
     def path(self, text: str) -> Path:
         """Return a path from the command line, relative to the working directory."""

@@ -1,0 +1,183 @@
+"""The inputs of a run: copied byte for byte into the run, hashed on the way, and described for the plan.
+
+Rules of this file: what is screened is the copy inside the run, so the bytes that were hashed are the bytes that were
+read; the name an input came under is its base name, never a path; names inside the run are safe on every system and
+follow from the job alone. The configuration artifact says which file plays which part, so a recorded run can be
+computed again from what it holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Final
+
+from omphalos.format import strictjson
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.paths import safe_name
+from omphalos.screening.job import FeedSpec, Job, job_of_table, normalized
+from omphalos.screening.pipeline import Inputs
+from omphalos.screening.registries import reader_for
+from omphalos.screening.reference import PART, SOURCE, reference_specs
+from omphalos.screening.synthetic import SyntheticParams, generate
+
+CONFIG_PATH: Final = "config/job.json"
+COPY_BYTES: Final = 1 << 20
+MAX_CONFIG_BYTES: Final = 1 << 20
+
+
+class InputMissing(OmphalosError):
+    """A file the job names is not there, or cannot be read."""
+
+    kind = ErrorKind.USAGE
+    id = "inputMissing"
+
+
+class BadConfiguration(OmphalosError):
+    """The recorded configuration of a run cannot be used to compute it again."""
+
+    kind = ErrorKind.USAGE
+    id = "badConfiguration"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input: its part in the plan, the name it came under, and where it lies in the run."""
+
+    role: str
+    source: str
+    path: str
+    format: str
+    counted_as: str
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """The inputs of a run as they lie in its folder, and the configuration that says so."""
+
+    files: tuple[InputFile, ...]
+    config: dict[str, Any]
+
+
+def acquire(job: Job, run: Path) -> Acquired:
+    """Copy the inputs of ``job`` below ``run/inputs`` and write the configuration artifact.
+
+    Raises:
+        InputMissing: a file is not there or cannot be read; nothing of the run is to be recorded.
+    """
+    (run / "inputs").mkdir(parents=True)
+    if job.synthetic is not None:
+        files, places = _generate(job, run)
+    else:
+        files, places = _collect(job, run)
+    config = {**normalized(job), "files": places}
+    (run / "config").mkdir()
+    (run / CONFIG_PATH).write_bytes(strictjson.dump(config))
+    return Acquired(tuple(files), config)
+
+
+def _generate(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
+    """Write the synthetic inputs straight into the run."""
+    assert job.synthetic is not None
+    folder = run / "inputs" / "synthetic"
+    folder.mkdir()
+    made = generate(SyntheticParams(job.synthetic.seed, job.synthetic.shipments, job.synthetic.entities), folder)
+    parts = {"feed": (made.feed, "csv"), "registry": (made.registry, "entities-csv"), "truth": (made.truth, "csv")}
+    files, places = [], {}
+    for role, (path, format_) in parts.items():
+        inside = path.relative_to(run).as_posix()
+        counted = {"feed": "feed", "registry": f"{SOURCE}/{PART}"}.get(role, "")
+        files.append(InputFile(role, path.name, inside, format_, counted))
+        places[role] = inside
+    return files, {"feed": places["feed"], "registry": {SOURCE: {PART: places["registry"]}}, "truth": places["truth"]}
+
+
+def _collect(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
+    """Copy the feed and every file of every registry into the run."""
+    assert job.feed is not None
+    inside = f"inputs/feed/{safe_name(job.feed.path.name)}"
+    files = [InputFile("feed", job.feed.path.name, inside, job.feed.format, "feed")]
+    copies = [(job.feed.path, inside)]
+    registry: dict[str, dict[str, str]] = {}
+    for spec in job.registries:
+        registry[spec.source] = {}
+        for part, path in sorted(reader_for(spec.format).parts(spec.path).items()):
+            inside = f"inputs/registry/{spec.source}/{part}-{safe_name(path.name)}"
+            files.append(InputFile("registry", path.name, inside, spec.format, f"{spec.source}/{part}"))
+            copies.append((path, inside))
+            registry[spec.source][part] = inside
+    for path, inside in copies:
+        _copy(path, run / inside)
+    return files, {"feed": f"inputs/feed/{safe_name(job.feed.path.name)}", "registry": registry}
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("rb") as source, to.open("xb") as target:
+            _stream(source, target)
+    except FileNotFoundError as error:
+        raise InputMissing(f"no such file: {path}", hint="paths in a job file start at the job file's folder") from error
+    except IsADirectoryError as error:
+        raise InputMissing(f"a folder stands where a file is needed: {path}") from error
+    except PermissionError as error:
+        raise InputMissing(f"may not be read: {path}", hint="check the file's permissions") from error
+
+
+def _stream(source: BinaryIO, target: BinaryIO) -> None:
+    while chunk := source.read(COPY_BYTES):
+        target.write(chunk)
+
+
+def read_config(data: bytes) -> dict[str, Any]:
+    """Return a configuration artifact as a document.
+
+    Raises:
+        BadConfiguration: it is not one.
+    """
+    document = strictjson.parse(data, max_bytes=MAX_CONFIG_BYTES)
+    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
+        raise BadConfiguration("the configuration artifact does not say which file is which input")
+    return document
+
+
+def job_of_config(config: Mapping[str, Any]) -> Job:
+    """Return the job a configuration artifact describes, with base names in place of paths."""
+    table = {key: value for key, value in config.items() if key not in ("files", "schema")}
+    if "feed" in table:
+        table["feed"] = _renamed(table["feed"], "source", "path")
+        table["registry"] = [_renamed(spec, "source_name", "path") for spec in table["registry"]]
+        if not table["feed"].get("currency"):
+            table["feed"].pop("currency", None)
+        if table["feed"]["format"] in ("jsonl", "parquet"):
+            table["feed"].pop("delimiter", None)
+    return job_of_table(table, base=PurePath())
+
+
+def _renamed(table: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in table.items()}
+
+
+def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
+    """Return what the pipeline reads: the specs of the job with the files inside the run.
+
+    Raises:
+        BadConfiguration: the configuration names a file outside ``inputs/``, or leaves one out.
+    """
+    places = config["files"]
+    feed_spec, registry_specs = (job.feed, job.registries)
+    if job.synthetic is not None:
+        feed_spec, registry_specs = reference_specs()
+    assert feed_spec is not None
+    feed: FeedSpec = replace(feed_spec, path=_inside(run, places.get("feed")))
+    registries = tuple(
+        (spec, {part: _inside(run, path) for part, path in sorted(places.get("registry", {}).get(spec.source,
+        {}).items())}) for spec in registry_specs
+    )
+    truth = _inside(run, places["truth"]) if "truth" in places else None
+    return Inputs(feed, registries, truth)
+
+
+def _inside(run: Path, path: Any) -> Path:
+    if not isinstance(path, str) or not path.startswith("inputs/") or ".." in PurePath(path).parts:
+        raise BadConfiguration(f"the configuration names {path!r}, which is no input of the run")
+    return run / path

@@ -1,0 +1,316 @@
+"""The screening pipeline: from the inputs of a run to every payload file of it.
+
+Rules of this file: it reads only the files of the run's ``inputs/`` folder and writes only payload files beside
+them, so that a recorded run can be computed again from what it holds. Six stages in a fixed order; each leaves
+tables on one DuckDB connection, and nothing leaves the connection but through the writers of ``tables``. Every
+record of the feed ends either in ``trade_feed`` or in quarantine, and the sum is checked. No clock, environment or
+path of the machine is read.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from omphalos.format import strictjson
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.screening import reports
+from omphalos.screening.exposure import build_entity_matches, build_entity_scores
+from omphalos.screening.feeds import decode_feed, load_raw
+from omphalos.screening.job import FeedSpec, MatchSpec, RegistrySpec
+from omphalos.screening.match import match_parties
+from omphalos.screening.match.params import MatchParams
+from omphalos.screening.normalize.countries import country_code
+from omphalos.screening.normalize.parties import build_parties, build_registry_forms
+from omphalos.screening.normalize.shipments import normalize_shipments
+from omphalos.screening.registries import RegistryRecords, reader_for
+from omphalos.screening.review import build_review
+from omphalos.tables.check import duplicates, quote, violations
+from omphalos.tables.contract import load_contract
+from omphalos.tables.write import TableFile, write_csv, write_parquet, write_sqlite
+
+STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package")
+REGISTRY_TABLES: Final = ("registry", "registry_names", "registry_addresses", "registry_identifiers")
+WAREHOUSE_TABLES: Final = ("trade_feed", "registry", "entity_matches", "entity_scores")
+DEFAULT_CURRENCY: Final = "XXX"  # ISO 4217: no currency is involved
+
+PARQUET: Final = "application/vnd.apache.parquet"
+CSV: Final = "text/csv; charset=utf-8; header=present"
+SQLITE: Final = "application/vnd.sqlite3"
+JSON: Final = "application/json"
+
+# (table, role, folder): the tables of a run that are written as Parquet.
+_PARQUET_FILES: Final = (
+    ("trade_feed", "normalized", "normalized"),
+    ("parties", "normalized", "normalized"),
+    ("shipment_parties", "normalized", "normalized"),
+    ("registry", "normalized", "registry"),
+    ("registry_names", "normalized", "registry"),
+    ("registry_addresses", "normalized", "registry"),
+    ("registry_identifiers", "normalized", "registry"),
+    ("entity_matches", "matches", "matches"),
+    ("entity_scores", "scores", "scores"),
+    ("review", "review", "review"),
+)
+_CSV_FILES: Final = (
+    ("quarantine_feed", "quarantine", "quarantine"),
+    ("quarantine_registry", "quarantine", "quarantine"),
+    ("review", "export", "exports"),
+    ("entity_matches", "export", "exports"),
+    ("entity_scores", "export", "exports"),
+)
+
+
+class TooManyRejects(OmphalosError):
+    """More of the feed was quarantined than the job allows."""
+
+    kind = ErrorKind.NEGATIVE
+    id = "tooManyRejects"
+
+
+class AccountingError(OmphalosError):
+    """Rows in are not rows out plus quarantined: a defect that must never pass silently."""
+
+    kind = ErrorKind.NEGATIVE
+    id = "recordsUnaccounted"
+
+
+class ContractBroken(OmphalosError):
+    """A table made by a stage breaks its own contract."""
+
+    kind = ErrorKind.NEGATIVE
+    id = "contractBroken"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the machine may spend; nothing here may change a byte of the result.
+
+    ``memory_limit`` is DuckDB's text form, such as ``2GiB``.
+    """
+
+    threads: int = 2
+    memory_limit: str = "2GiB"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a run, as they lie in its folder: specs whose paths are inside the run, and the registry's parts."""
+
+    feed: FeedSpec
+    registries: tuple[tuple[RegistrySpec, Mapping[str, Path]], ...]
+    truth: Path | None = None
+
+
+@dataclass(frozen=True)
+class PayloadFile:
+    """One file a stage wrote: where, what for, and what table it holds, if any."""
+
+    path: str
+    role: str
+    media_type: str
+    table: TableFile | None = None
+
+
+@dataclass
+class Screening:
+    """What the pipeline did: the payload files and the records of each input."""
+
+    files: list[PayloadFile] = field(default_factory=list)
+    records: dict[str, int] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+Progress = Callable[[str], None]
+
+
+def screen(
+    inputs: Inputs, match: MatchSpec, run: Path, work: Path, resources: Resources, progress: Progress = lambda _: None
+) -> Screening:
+    """Screen a feed against registries and write every payload file below ``run``.
+
+    Args:
+        inputs: the feed and the registries, with paths inside the run.
+        match: thresholds and limits of the match stage.
+        run: the run's folder; ``inputs/`` and ``config/`` are there already.
+        work: an empty scratch folder, for decoded feeds and spilled tables.
+        resources: threads and memory; they never change the result.
+        progress: called with a stage's name when it begins.
+
+    Raises:
+        TooManyRejects: a larger share of the feed was quarantined than the job allows.
+        OmphalosError: an input cannot be read; nothing of the run is to be recorded.
+    """
+    spill = work / "spill"
+    spill.mkdir()
+    config = {"threads": resources.threads, "memory_limit": resources.memory_limit, "temp_directory": str(spill)}
+    with duckdb.connect(str(work / "screening.duckdb"), config=config) as con:
+        con.execute("set TimeZone = 'UTC'; set preserve_insertion_order = true; set autoinstall_known_extensions = false")
+        done = Screening()
+        counts: dict[str, Any] = {"feed": {}, "registries": []}
+        progress("ingest")
+        records = _ingest(con, inputs, work, counts, done)
+        progress("normalize")
+        _normalize(con, inputs, records, counts)
+        progress("match")
+        report = match_parties(con, MatchParams(match.threshold_bp, match.medium_bp, match.high_bp,
+        match.max_candidates)) progress("score")
+        currency = inputs.feed.currency or DEFAULT_CURRENCY
+        build_entity_matches(con)
+        build_entity_scores(con, currency)
+        progress("review")
+        build_review(con, currency)
+        progress("package")
+        _package(con, run, work, done)
+        truth = _truth(con, inputs.truth) if inputs.truth else None
+        _report(run, done, "validation", {**counts, "warehouse": done.summary.pop("warehouse")})
+        _report(run, done, "matching", reports.matching(con, report, match, truth))
+        _report(run, done, "scoring", reports.scoring(con, currency))
+        done.summary |= reports.headline(con, counts)
+    return done
+
+
+def _ingest(con: Any, inputs: Inputs, work: Path, counts: dict[str, Any], done: Screening) -> int:
+    """Load the feed as text and the registries as tables; return the number of feed records."""
+    decoded = decode_feed(inputs.feed.path, inputs.feed, work)
+    loaded = load_raw(con, decoded, inputs.feed)
+    counts["feed"] = {"records": loaded.records, "malformed": loaded.malformed}
+    done.records["feed"] = loaded.records
+    tables: list[RegistryRecords] = []
+    for spec, parts in inputs.registries:
+        records = reader_for(spec.format).read(spec.source, parts, country_code=country_code)
+        tables.append(records)
+        counts["registries"].append(reports.registry_counts(records))
+        for part, number in records.records_per_file.items():
+            done.records[f"{spec.source}/{part}"] = number
+    for position, name in enumerate((*REGISTRY_TABLES, "registry_rejects")):
+        arrow = [records.to_arrow()[position] for records in tables]
+        reports.create_from_arrow(con, name, arrow)
+    return int(loaded.records)
+
+
+def _normalize(con: Any, inputs: Inputs, records: int, counts: dict[str, Any]) -> None:
+    """Turn raw text into checked tables, and put what breaks the contract into quarantine."""
+    normalized = normalize_shipments(con, inputs.feed)
+    contract = load_contract("trade_feed")
+    con.execute(
+        "create table rejects as select source_row, coalesce(field, '') as field, reason, value from raw_rejects "
+        "union all select source_row, coalesce(field, ''), reason, value from feed_rejects"
+    )
+    violations(con, "feed_candidates", contract, row="source_row", into="rejects")
+    con.execute(
+        "create table survivors as select * from feed_candidates c "
+        "where not exists (select 1 from rejects r where r.source_row = c.source_row)"
+    )
+    duplicates(con, "survivors", contract, row="source_row", into="rejects")
+    names = ", ".join(contract.names)
+    con.execute(
+        f"create table trade_feed as select {names} from survivors s "
+        f"where not exists (select 1 from rejects r where r.source_row = s.source_row) order by {contract.order}"
+    )
+    con.execute("drop table survivors")
+    con.execute("drop table feed_candidates")
+    con.execute(
+        "create table quarantine_feed as select source_row, field, reason, min(value) as value from rejects "
+        "group by source_row, field, reason order by source_row, field, reason"
+    )
+    accepted = _count(con, "select count(*) from trade_feed")
+    quarantined = _count(con, "select count(distinct source_row) from quarantine_feed")
+    reasons = con.execute(
+        "select field, reason, count(*) from quarantine_feed group by field, reason order by 3 desc, 1, 2"
+    ).fetchall()
+    counts["feed"] |= {
+        "accepted": accepted,
+        "quarantined": quarantined,
+        "reasons": [{"field": f, "reason": r, "records": n} for f, r, n in reasons],
+        "rounded": reports.as_plain(normalized),
+    }
+    if accepted + quarantined != records:
+        raise AccountingError(f"{records} records came in, {accepted} were accepted and {quarantined} quarantined")
+    _check_share(quarantined, records, inputs.feed.max_rejected_share_bp, reasons)
+    build_parties(con)
+    build_registry_forms(con)
+    con.execute("drop table registry_names")
+    con.execute(f"create table registry_names as {load_contract('registry_names').select('registry_forms')}")
+    con.execute(
+        "create table quarantine_registry as select source, file, row, coalesce(field, '') as field, reason, "
+        "coalesce(value, '') as value from registry_rejects "
+        "group by all order by source, file, row, field, reason, value"
+    )
+    for table in (*REGISTRY_TABLES, "parties", "shipment_parties"):
+        _hold_to_contract(con, table)
+
+
+def _check_share(quarantined: int, records: int, allowed_bp: int, reasons: list[tuple[str, str, int]]) -> None:
+    if quarantined * 10_000 <= allowed_bp * records:
+        return
+    top = "; ".join(f"{reason} in {name or 'the whole record'}: {number}" for name, reason, number in reasons[:5])
+    raise TooManyRejects(
+        f"{quarantined} of {records} feed records break the contract, more than the {allowed_bp} in 10,000 the job allows\n{top}",
+        hint="check the column mapping and the formats in the job file, or raise feed.max_rejected_share_bp",
+        undone="no run was recorded",
+    )
+
+
+def _hold_to_contract(con: Any, table: str) -> None:
+    """Refuse a table that breaks its contract: a reader or a stage has a defect."""
+    contract = load_contract(table)
+    con.execute("create or replace temp table broken(source_row bigint, field varchar, reason varchar, value varchar)")
+    numbered = f"(select *, row_number() over () as numbered_row from {table})"
+    violations(con, numbered, contract, row="numbered_row", into="broken")
+    duplicates(con, numbered, contract, row="numbered_row", into="broken")
+    first = con.execute("select field, reason, value from broken order by all limit 1").fetchone()
+    if first is not None:
+        raise ContractBroken(
+            f"table {table} breaks its contract: {first[1]} in {first[0]}: {first[2]!r}", undone="no run was recorded"
+        )
+
+
+def _package(con: Any, run: Path, work: Path, done: Screening) -> None:
+    """Write the tables as files of the run."""
+    for name, role, folder in _PARQUET_FILES:
+        path = f"{folder}/{name}.parquet"
+        (run / folder).mkdir(exist_ok=True)
+        done.files.append(PayloadFile(path, role, PARQUET, write_parquet(con, name, load_contract(name), run / path)))
+    for name, role, folder in _CSV_FILES:
+        path = f"{folder}/{name}.csv"
+        (run / folder).mkdir(exist_ok=True)
+        done.files.append(PayloadFile(path, role, CSV, write_csv(con, name, load_contract(name), run / path)))
+    path = "warehouse/warehouse.sqlite"
+    (run / "warehouse").mkdir()
+    pairs = [(name, load_contract(name)) for name in WAREHOUSE_TABLES]
+    tables = write_sqlite(con, pairs, run / path, work)
+    done.files.append(PayloadFile(path, "warehouse", SQLITE))
+    done.summary["warehouse"] = [
+        {"table": name, "rows": table.rows, "fingerprint": table.fingerprint} for name, table in sorted(tables.items())
+    ]
+
+
+def _report(run: Path, done: Screening, name: str, content: Mapping[str, Any]) -> None:
+    path = f"reports/{name}.json"
+    (run / "reports").mkdir(exist_ok=True)
+    (run / path).write_bytes(strictjson.dump({"schema": f"omphalos.report.{name}/1", **content}))
+    done.files.append(PayloadFile(path, "report", JSON))
+
+
+def _truth(con: Any, path: Path) -> list[dict[str, Any]]:
+    """Count how many planted matches among accepted shipments were found, by kind of variation."""
+    con.execute(
+        f"create temp table truth as select * from read_csv({quote(str(path))}, header = true, all_varchar = true, "
+        "delim = ',', quote = '\"', escape = '\"', auto_detect = false, columns = "
+        "{'declaration_id': 'varchar', 'role': 'varchar', 'entity_id': 'varchar', 'variation': 'varchar'})"
+    )
+    rows = con.execute(
+        "select t.variation, count(*), count(m.entity_id) from truth t "
+        "join trade_feed f on f.shipment_id = t.declaration_id "
+        "left join entity_matches m on m.shipment_id = t.declaration_id and m.role = t.role "
+        "and (m.entity_id = t.entity_id or m.entity_id like '%:' || t.entity_id) "
+        "group by t.variation order by t.variation"
+    ).fetchall()
+    return [{"variation": variation, "planted": planted, "found": found} for variation, planted, found in rows]
+
+
+def _count(con: Any, sql: str) -> int:
+    return int(con.execute(sql).fetchone()[0])
