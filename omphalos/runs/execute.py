@@ -131,8 +131,9 @@ def execute(store: Store, job: Job, machine: Machine) -> Outcome:
     with building(store.root / RUNS_FOLDER) as place:
         lap("inputs")
         acquired = acquire(job, place.run)
-        done = screen(inputs_of(job, acquired.config, place.run), job.match, place.run, place.work,
-        machine.resources, lap) lap("record")
+        inputs = inputs_of(job, acquired.config, place.run)
+        done = screen(inputs, job.match, place.run, place.work, machine.resources, lap)
+        lap("record")
         with store.objects.batch():
             computed = put_payload(store, place.run, acquired, done)
             plan = _plan(store, job, acquired, computed.stored, done.records)

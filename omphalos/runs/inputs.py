@@ -116,7 +116,9 @@ def _copy(path: Path, to: Path) -> None:
         with path.open("rb") as source, to.open("xb") as target:
             _stream(source, target)
     except FileNotFoundError as error:
-        raise InputMissing(f"no such file: {path}", hint="paths in a job file start at the job file's folder") from error
+        raise InputMissing(
+            f"no such file: {path}", hint="paths in a job file start at the job file's folder"
+        ) from error
     except IsADirectoryError as error:
         raise InputMissing(f"a folder stands where a file is needed: {path}") from error
     except PermissionError as error:
@@ -170,8 +172,14 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
     assert feed_spec is not None
     feed: FeedSpec = replace(feed_spec, path=_inside(run, places.get("feed")))
     registries = tuple(
-        (spec, {part: _inside(run, path) for part, path in sorted(places.get("registry", {}).get(spec.source,
-        {}).items())}) for spec in registry_specs
+        (
+            spec,
+            {
+                part: _inside(run, path)
+                for part, path in sorted(places.get("registry", {}).get(spec.source, {}).items())
+            },
+        )
+        for spec in registry_specs
     )
     truth = _inside(run, places["truth"]) if "truth" in places else None
     return Inputs(feed, registries, truth)

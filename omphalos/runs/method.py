@@ -1,8 +1,8 @@
 """The method of a run: the code and data that compute, as a tree in the store.
 
 Rules of this file: the method is every source and data file of the floors that compute (``format``, ``tables``,
-``screening``) and the contracts in ``warehouse/``, and nothing else; a checkout and an installed wheel hold the same files
-and so give the same tree id. Compiled bytecode, tests and the command line are not part of it. Versions of
+``screening``) and the contracts in ``warehouse/``, and nothing else; a checkout and an installed wheel hold the
+same files and so give the same tree id. Compiled bytecode, tests and the command line are not part of it. Versions of
 libraries are recorded in the manifest's environment.
 """
 

@@ -97,7 +97,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a run, as they lie in its folder: specs whose paths are inside the run, and the registry's parts."""
+    """The inputs of a run as they lie in its folder: specs with paths inside the run, and the parts of registries."""
 
     feed: FeedSpec
     registries: tuple[tuple[RegistrySpec, Mapping[str, Path]], ...]
@@ -147,7 +147,8 @@ def screen(
     spill.mkdir()
     config = {"threads": resources.threads, "memory_limit": resources.memory_limit, "temp_directory": str(spill)}
     with duckdb.connect(str(work / "screening.duckdb"), config=config) as con:
-        con.execute("set TimeZone = 'UTC'; set preserve_insertion_order = true; set autoinstall_known_extensions = false")
+        con.execute("set TimeZone = 'UTC'; set preserve_insertion_order = true")
+        con.execute("set autoinstall_known_extensions = false")
         done = Screening()
         counts: dict[str, Any] = {"feed": {}, "registries": []}
         progress("ingest")
@@ -155,8 +156,9 @@ def screen(
         progress("normalize")
         _normalize(con, inputs, records, counts)
         progress("match")
-        report = match_parties(con, MatchParams(match.threshold_bp, match.medium_bp, match.high_bp,
-        match.max_candidates)) progress("score")
+        limits = MatchParams(match.threshold_bp, match.medium_bp, match.high_bp, match.max_candidates)
+        report = match_parties(con, limits)
+        progress("score")
         currency = inputs.feed.currency or DEFAULT_CURRENCY
         build_entity_matches(con)
         build_entity_scores(con, currency)
@@ -248,7 +250,8 @@ def _check_share(quarantined: int, records: int, allowed_bp: int, reasons: list[
         return
     top = "; ".join(f"{reason} in {name or 'the whole record'}: {number}" for name, reason, number in reasons[:5])
     raise TooManyRejects(
-        f"{quarantined} of {records} feed records break the contract, more than the {allowed_bp} in 10,000 the job allows\n{top}",
+        f"{quarantined} of {records} feed records break the contract, more than the {allowed_bp} in 10,000 "
+        f"the job allows\n{top}",
         hint="check the column mapping and the formats in the job file, or raise feed.max_rejected_share_bp",
         undone="no run was recorded",
     )

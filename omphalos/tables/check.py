@@ -67,7 +67,8 @@ def duplicates(con: Any, relation: str, contract: Contract, *, row: str, into: s
         into,
         [
             f"select {row}, {quote(','.join(contract.key))}, 'duplicateKey', left({value}, {EXCERPT_CHARACTERS}) "
-            f"from (select *, row_number() over (partition by {key} order by {row}) as nth from {relation}) where nth > 1"
+            f"from (select *, row_number() over (partition by {key} order by {row}) as nth from {relation}) "
+            "where nth > 1"
         ],
     )
 

@@ -44,7 +44,7 @@ class TableFile:
 
 def read_batches(con: Any, relation: str, contract: Contract) -> Iterator[Any]:
     """Yield record batches of ``relation`` in key order with the contract's exact types."""
-    reader = con.execute(contract.select(relation)).fetch_record_batch(BATCH)
+    reader = con.execute(contract.select(relation)).to_arrow_reader(BATCH)
     schema = contract.arrow_schema()
     for batch in reader:
         columns = []

@@ -25,7 +25,8 @@ column = [
 
 def _check(rows: str) -> list[tuple[object, ...]]:
     con = duckdb.connect()
-    con.execute(f"create table t as select * from (values {rows}) v(source_row, id, flow, month, score)")
+    con.execute("create table t (source_row bigint, id varchar, flow varchar, month varchar, score bigint)")
+    con.execute(f"insert into t values {rows}")
     con.execute("create table rejects(source_row bigint, field varchar, reason varchar, value varchar)")
     violations(con, "t", CONTRACT, row="source_row", into="rejects")
     return con.execute("select * from rejects order by all").fetchall()
