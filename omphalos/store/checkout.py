@@ -1,0 +1,376 @@
+"""Trees as files: writing one into a folder, and comparing a folder with one.
+
+Rules of this file: every path was judged before the first byte is written; folders are opened one component at a time,
+relative to an open folder, with ``O_NOFOLLOW``; each file is hashed while it is written and gets its name only when it
+is right and durable. Where the destination does not exist, everything is written beside it and appears by one rename:
+the whole checkout, or none. A file that differs is never replaced unless the caller says so, and then by rename, so
+that a hard link elsewhere (the store's own object, perhaps) keeps its bytes.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.findings import FindingId
+from omphalos.format.ids import ObjectId, hasher
+from omphalos.format.paths import show
+from omphalos.format.tree import TreeError
+from omphalos.store import durable
+from omphalos.store.durable import OBJECT_MODE, Disk, Incoming, temporary_name, translated
+from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, each_file, open_root, survey
+from omphalos.store.objects import ObjectStore, read_source
+from omphalos.store.store import Store
+from omphalos.store.trees import lookup, walk
+
+PARTIAL_PREFIX: Final = ".omphalos-checkout-"
+_SHOWN: Final = 5
+
+File = tuple[str, int, ObjectId]
+State = Literal["added", "removed", "modified", "special"]
+
+
+class CheckoutConflict(OmphalosError):
+    """Something stands in the way of a checkout; ``paths`` lists it."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
+    id: ClassVar[str] = "checkoutConflict"
+
+    def __init__(self, paths: list[str], hint: str) -> None:
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        super().__init__(f"in the way: {', '.join(show(path) for path in paths[:_SHOWN])}{more}", hint=hint)
+        self.paths = paths
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutCounts:
+    """How many files were written (of those, hard-linked), how many bytes that was, and how many were right already."""
+
+    files: int
+    linked: int
+    bytes: int
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEntry:
+    """One path where a folder differs from a tree; a folder that holds nothing is ``added``, with a final ``/``."""
+
+    path: str
+    state: State
+
+
+def checkout(
+    store: Store,
+    tree_id: ObjectId,
+    dest: Path,
+    *,
+    subpath: str | None = None,
+    link: bool = False,
+    force: bool = False,
+) -> CheckoutCounts:
+    """Write the files of a tree under ``dest``, read-only, each verified, and durable when this returns.
+
+    Args:
+        store: where the tree and its blobs are.
+        tree_id: the tree.
+        dest: the folder to fill; made, with its parents, if it does not exist. Files in it that the tree does not name
+            are left alone. With a ``subpath`` that is a file, the file to write.
+        subpath: a file or folder of the tree to write instead of the whole.
+        link: hard-link objects where the file system can, instead of copying.
+        force: replace files that differ.
+
+    Raises:
+        CheckoutConflict: files differ and ``force`` is not set, or a link, folder or special file is in the way.
+        PathMissing: the tree has no ``subpath``.
+        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: the store cannot give what the tree names.
+        StoreFull, StoreReadOnly, StoreIOError: the destination cannot be written.
+    """
+    root: ObjectId | None = tree_id
+    files: list[File] = []
+    if subpath is not None:
+        entry = lookup(store, tree_id, subpath)
+        root = entry.id if entry.kind == "tree" else None
+        files = [(dest.name, entry.size, entry.id)]
+    if root is not None:
+        files = list(walk(store, root))
+    folder = dest if root is not None else dest.parent
+    writer = _Writer(store, link)
+    with translated("checking out"):
+        if os.path.lexists(folder):
+            writer.update(folder, files, force)
+        else:
+            writer.fresh(folder, files)
+    return CheckoutCounts(writer.files, writer.linked, writer.bytes, writer.unchanged)
+
+
+def status(store: Store, tree_id: ObjectId, directory: Path) -> list[StatusEntry]:
+    """Return where ``directory`` differs from a tree, in byte order of path; empty means it is exactly that tree.
+
+    Every file of the same size is hashed. What is neither file nor folder is ``special``.
+
+    Raises:
+        SourceChanged, SourceUnreadable: the folder changed meanwhile, or cannot be read.
+        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``trees.walk``.
+    """
+    wanted = {path: (size, oid) for path, size, oid in walk(store, tree_id)}
+    seen: dict[str, State | None] = {}
+
+    def compare(fd: int, path: str) -> None:
+        expected = wanted.get(path)
+        if expected is None:
+            seen[path] = "added"
+        else:
+            seen[path] = None if _is_blob(fd, path, *expected) else "modified"
+
+    fd = open_root(directory)
+    try:
+        found = survey(fd)
+        each_file(fd, found, compare)
+    finally:
+        os.close(fd)
+    _note_rest(found, "", seen)
+    for path in wanted:
+        seen.setdefault(path, "removed")
+    ordered = sorted(seen.items(), key=lambda item: os.fsencode(item[0]))
+    return [StatusEntry(show(path), state) for path, state in ordered if state is not None]
+
+
+def _note_rest(folder: Folder, above: str, seen: dict[str, State | None]) -> None:
+    for name in folder.odd:
+        seen[above + name] = "special"
+    for name, below in folder.folders.items():
+        if below.files or below.folders or below.odd:
+            _note_rest(below, f"{above}{name}/", seen)
+        else:
+            seen[f"{above}{name}/"] = "added"
+
+
+def _is_blob(fd: int, name: str, size: int, oid: ObjectId) -> bool:
+    if os.fstat(fd).st_size != size:
+        return False
+    state = hasher("blob")
+    for chunk in read_source(fd, name):
+        state.update(chunk)
+    return state.digest() == oid
+
+
+class _Folders:
+    """The chain of open folders from a root to where work goes on, as paths come in order."""
+
+    def __init__(self, disk: Disk, root: int, *, make: bool) -> None:
+        self._disk = disk
+        self._make = make
+        self._names: list[str] = []
+        self._fds = [root]
+
+    def enter(self, names: list[str]) -> int | None:
+        """Return the open folder ``names`` below the root; None where it is not there and may not be made.
+
+        Raises:
+            OSError: a component is a link or no folder (ELOOP, ENOTDIR).
+        """
+        shared = 0
+        while shared < min(len(names), len(self._names)) and names[shared] == self._names[shared]:
+            shared += 1
+        self._leave(shared)
+        for name in names[shared:]:
+            if self._make:
+                with contextlib.suppress(FileExistsError):
+                    self._disk.make_folder(name, self._fds[-1])
+            try:
+                fd = os.open(name, FOLDER_FLAGS, dir_fd=self._fds[-1])
+            except FileNotFoundError:
+                return None
+            self._names.append(name)
+            self._fds.append(fd)
+            if self._make:
+                durable.sweep(self._disk, fd, PARTIAL_PREFIX)
+        return self._fds[-1]
+
+    def _leave(self, depth: int) -> None:
+        while len(self._names) > depth:
+            self._names.pop()
+            fd = self._fds.pop()
+            try:
+                if self._make:
+                    self._disk.sync_folder(fd)
+            finally:
+                os.close(fd)
+
+    def finish(self) -> None:
+        """Make everything durable, the root's names last."""
+        self._leave(0)
+        if self._make:
+            self._disk.sync_folder(self._fds[0])
+
+    def abandon(self) -> None:
+        """Close what is open below the root."""
+        self._make = False
+        self._leave(0)
+
+
+class _Writer:
+    """One checkout's work and counts."""
+
+    def __init__(self, store: Store, link: bool) -> None:
+        self._disk: Disk = store.disk
+        self._objects: ObjectStore = store.objects
+        self._link = link
+        self.files = self.linked = self.bytes = self.unchanged = 0
+
+    def fresh(self, dest: Path, files: list[File]) -> None:
+        """Write into a new folder beside ``dest`` and rename it there."""
+        durable.make_folders(self._disk, dest.parent)
+        _sweep_folders(dest.parent)
+        with self._partial(dest.parent) as (partial, fd):
+            self._write(fd, files)
+            try:
+                self._disk.rename(partial, dest)
+            except OSError as problem:
+                if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise CheckoutConflict([dest.name], "it appeared meanwhile; look at it, then repeat") from None
+                raise
+            durable.sync_folder(self._disk, dest.parent)
+
+    @contextlib.contextmanager
+    def _partial(self, parent: Path) -> Iterator[tuple[Path, int]]:
+        """Make a flocked folder that goes away unless it is renamed inside the block."""
+        while True:
+            partial = parent / (PARTIAL_PREFIX + temporary_name())
+            self._disk.make_folder(partial)
+            fd = -1
+            try:
+                fd = os.open(partial, FOLDER_FLAGS)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                if not os.path.lexists(partial):
+                    continue  # a sweep took it between mkdir and flock
+                yield partial, fd
+                return
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            finally:
+                if fd >= 0:
+                    os.close(fd)
+
+    def update(self, folder: Path, files: list[File], force: bool) -> None:
+        """Write into a folder that exists, after looking at everything the tree names in it."""
+        try:
+            root = os.open(folder, FOLDER_FLAGS)
+        except OSError as problem:
+            if problem.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise CheckoutConflict(
+                    [folder.name], "the destination is a link or no folder; choose another"
+                ) from None
+            raise
+        try:
+            missing, differing, blocked = self._look(root, files)
+            if blocked:
+                raise CheckoutConflict(blocked, "links, folders and special files are never replaced; remove them")
+            if differing and not force:
+                raise CheckoutConflict([path for path, _, _ in differing], "save them, or repeat with force")
+            self.unchanged = len(files) - len(missing) - len(differing)
+            replaced = {path for path, _, _ in (*missing, *differing)}
+            self._write(root, [file for file in files if file[0] in replaced])
+        finally:
+            os.close(root)
+
+    def _look(self, root: int, files: list[File]) -> tuple[list[File], list[File], list[str]]:
+        missing: list[File] = []
+        differing: list[File] = []
+        blocked: list[str] = []
+        folders = _Folders(self._disk, root, make=False)
+        try:
+            for path, size, oid in files:
+                *above, name = path.split("/")
+                fd = -1
+                try:
+                    folder = folders.enter(above)
+                    if folder is None:
+                        missing.append((path, size, oid))
+                        continue
+                    fd = os.open(name, FILE_FLAGS, dir_fd=folder)
+                    if not stat.S_ISREG(os.fstat(fd).st_mode):
+                        blocked.append(path)
+                    elif not _is_blob(fd, path, size, oid):
+                        differing.append((path, size, oid))
+                except FileNotFoundError:
+                    missing.append((path, size, oid))
+                except OSError as problem:
+                    if problem.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+                        raise
+                    blocked.append(path)
+                finally:
+                    if fd >= 0:
+                        os.close(fd)
+        finally:
+            folders.abandon()
+        return missing, differing, blocked
+
+    def _write(self, root: int, files: list[File]) -> None:
+        durable.sweep(self._disk, root, PARTIAL_PREFIX)
+        folders = _Folders(self._disk, root, make=True)
+        try:
+            for path, size, oid in files:
+                *above, name = path.split("/")
+                folder = folders.enter(above)
+                if folder is None:
+                    raise CheckoutConflict([path], "its folder went away meanwhile")
+                self._put(folder, name, size, oid)
+                self.files += 1
+                self.bytes += size
+            folders.finish()
+        finally:
+            folders.abandon()
+
+    def _put(self, folder: int, name: str, size: int, oid: ObjectId) -> None:
+        if self._link and self._put_link(folder, name, size, oid):
+            self.linked += 1
+            return
+        with Incoming(self._disk, None, prefix=PARTIAL_PREFIX, at=folder) as incoming:
+            if self._objects.copy_to(oid, incoming.fd) != size:
+                raise _wrong_size(name)
+            incoming.commit(name, OBJECT_MODE)
+
+    def _put_link(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
+        self._objects.check(oid, "blob")
+        if self._objects.size(oid) != size:
+            raise _wrong_size(name)
+        temporary = PARTIAL_PREFIX + temporary_name()
+        if not self._objects.link_to(oid, folder, temporary):
+            return False
+        try:
+            self._disk.rename(temporary, name, folder)
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # still there if the rename failed, or if both are one file
+                self._disk.remove(temporary, folder)
+        return True
+
+
+def _wrong_size(name: str) -> TreeError:
+    return TreeError(FindingId.SIZE_MISMATCH, f"{name!r} has another size in the store than the tree says")
+
+
+def _sweep_folders(parent: Path) -> None:
+    """Remove what checkouts that died left in ``parent``; one under way holds its lock and is left alone."""
+    try:
+        names = sorted(os.listdir(parent))
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(PARTIAL_PREFIX):
+            with contextlib.suppress(OSError):
+                fd = os.open(parent / name, FOLDER_FLAGS)
+                try:
+                    if durable.is_abandoned(fd):
+                        shutil.rmtree(parent / name, ignore_errors=True)
+                finally:
+                    os.close(fd)

@@ -1,0 +1,116 @@
+"""Reading a folder of files that may be hostile, or may change while it is read.
+
+Rules of this file: names are looked up only relative to an open folder, each component with ``O_NOFOLLOW``; nothing
+but regular files is opened for reading; every file and folder is compared, by stat of its descriptor, with what was
+surveyed before, and a difference is an error, not something to try again.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from omphalos.format.findings import FindingId
+from omphalos.format.paths import MAX_COMPONENTS
+from omphalos.store.objects import SourceChanged, SourceUnreadable, unchanged
+
+Visit = Callable[[int, str], None]
+
+FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Folder:
+    """What a folder held when it was surveyed: its files and folders by name, and what may not be there.
+
+    ``odd`` maps a name to ``symlinkEntry``, ``specialFile`` or ``pathTooDeep``. Bytes that are not UTF-8 stand in a
+    name as lone surrogates (PEP 383).
+    """
+
+    stat: os.stat_result
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+    odd: dict[str, FindingId] = field(default_factory=dict)
+
+
+def open_root(path: Path) -> int:
+    """Open a folder the caller named.
+
+    Raises:
+        SourceUnreadable: it is missing, no folder, a symbolic link, or not allowed.
+    """
+    try:
+        return os.open(path, FOLDER_FLAGS)
+    except OSError as problem:
+        raise SourceUnreadable(path.name, problem) from problem
+
+
+def survey(fd: int, path: str = "", depth: int = 1) -> Folder:
+    """Return what lies in the open folder ``fd``, all the way down; nothing is opened but folders.
+
+    Raises:
+        SourceUnreadable, SourceChanged: a folder cannot be read, or went away meanwhile.
+    """
+    found = Folder(os.fstat(fd))
+    with os.scandir(fd) as entries:
+        listed = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+        for entry in listed:
+            with reading(path + entry.name):
+                seen = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(seen.st_mode):
+                    found.files[entry.name] = seen
+                elif not stat.S_ISDIR(seen.st_mode):
+                    link = stat.S_ISLNK(seen.st_mode)
+                    found.odd[entry.name] = FindingId.SYMLINK_ENTRY if link else FindingId.SPECIAL_FILE
+                elif depth == MAX_COMPONENTS:
+                    found.odd[entry.name] = FindingId.PATH_TOO_DEEP
+                else:
+                    inner = os.open(entry.name, FOLDER_FLAGS, dir_fd=fd)
+                    try:
+                        found.folders[entry.name] = survey(inner, f"{path}{entry.name}/", depth + 1)
+                    finally:
+                        os.close(inner)
+    return found
+
+
+def each_file(fd: int, folder: Folder, visit: Visit, path: str = "") -> None:
+    """Call ``visit(descriptor, path)`` for every surveyed file, in order of name within each folder.
+
+    Raises:
+        SourceChanged: a file or folder is not, or after the visit no longer, what was surveyed.
+        SourceUnreadable: a file cannot be opened.
+    """
+    for name, seen in folder.files.items():
+        with reading(path + name):
+            inner = os.open(name, FILE_FLAGS, dir_fd=fd)
+        try:
+            if not unchanged(seen, os.fstat(inner)):
+                raise SourceChanged(path + name)
+            visit(inner, path + name)
+        finally:
+            os.close(inner)
+    for name, below in folder.folders.items():
+        with reading(path + name):
+            inner = os.open(name, FOLDER_FLAGS, dir_fd=fd)
+        try:
+            each_file(inner, below, visit, f"{path}{name}/")
+        finally:
+            os.close(inner)
+    if not unchanged(folder.stat, os.fstat(fd)):
+        raise SourceChanged(path or ".")
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn an ``OSError`` inside the block into ``SourceChanged`` or ``SourceUnreadable`` for one path."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+            raise SourceChanged(path) from problem
+        raise SourceUnreadable(path, problem) from problem

@@ -1,0 +1,215 @@
+"""Trees: folders of files as objects.
+
+Rules of this file: what goes in is judged whole before anything is stored: names by the path rules, links and special
+files refused, never followed. What comes out of a node was hashed and decoded strictly, a folder's recorded size is
+the sum of what it holds, and a path was judged again as a whole, so a caller may use it as a file name. A tree is
+files: a folder without any file below it is not recorded.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar, Final
+
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.findings import Finding, FindingId
+from omphalos.format.ids import ObjectId, hasher
+from omphalos.format.paths import check_path, check_paths, refusing, show
+from omphalos.format.tree import TreeEntry, TreeError, build_tree, decode_tree
+from omphalos.store import folders
+from omphalos.store.objects import read_source
+from omphalos.store.store import Store
+
+MAX_FILES: Final = 2**24  # in one tree; without it a few small nodes could describe more files than a disk can hold
+
+
+class DirectoryRefused(OmphalosError):
+    """A folder holds something that cannot be part of a tree; ``findings`` lists it all, ``finding`` is the first."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
+    id: ClassVar[str] = "badDirectory"
+
+    def __init__(self, findings: list[Finding]) -> None:
+        first = findings[0]
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        super().__init__(
+            f"{first.path!r} cannot be stored: {first.id.value}: {first.id.description.lower().rstrip('.')}{more}",
+            hint="rename or remove it; only regular files with portable names can be stored",
+            undone="nothing was stored",
+        )
+        self.findings = findings
+        self.finding = first.id
+
+
+class PathMissing(OmphalosError):
+    """A tree has no such path."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.NOT_FOUND
+    id: ClassVar[str] = "pathMissing"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no {show(path)!r} in this tree", hint="list the tree to see its paths")
+
+
+def put_directory(store: Store, directory: Path) -> tuple[ObjectId, int]:
+    """Store every file under ``directory`` and the tree of them; return the tree's id and the total size in bytes.
+
+    The id depends on names and bytes alone, not on modes, times, links' counts or the order of the folder.
+
+    Raises:
+        DirectoryRefused: a link, a special file, or a name that breaks a path rule; nothing was stored.
+        SourceChanged, SourceUnreadable: something changed while it was read, or could not be read.
+        StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
+    """
+    files: dict[str, tuple[int, ObjectId]] = {}
+
+    def take(fd: int, path: str) -> None:
+        stored = store.objects.put_descriptor(fd, path)
+        files[path] = (stored.size, stored.id)
+
+    with store.objects.batch():
+        _visit(directory, take)
+        return _put_nodes(store, files)
+
+
+def hash_directory(directory: Path) -> tuple[ObjectId, int]:
+    """Return what ``put_directory`` would return, with nothing stored; errors as there, but for the store's."""
+    files: dict[str, tuple[int, ObjectId]] = {}
+
+    def take(fd: int, path: str) -> None:
+        state, size = hasher("blob"), 0
+        for chunk in read_source(fd, path):
+            state.update(chunk)
+            size += len(chunk)
+        files[path] = (size, ObjectId(state.digest()))
+
+    _visit(directory, take)
+    root = build_tree((path, size, oid) for path, (size, oid) in files.items())[-1]
+    return root.id, root.size
+
+
+def put_paths(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:
+    """Store the tree of known blobs, ``{path: (size, id)}``; return its id and the total size in bytes.
+
+    Raises:
+        DirectoryRefused: a path breaks a rule, or two paths collide.
+        ObjectMissing: the store does not hold a blob.
+        TreeError: a blob has another size (``sizeMismatch``).
+        StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
+    """
+    _judge(check_paths(files))
+    for path, (size, oid) in files.items():
+        if store.objects.size(oid) != size:
+            raise TreeError(FindingId.SIZE_MISMATCH, f"{path!r} has another size in the store")
+    with store.objects.batch():
+        return _put_nodes(store, files)
+
+
+def load(store: Store, tree_id: ObjectId, size: int | None = None) -> tuple[TreeEntry, ...]:
+    """Return the entries of one node in the byte order of the paths they stand for (a folder as if it ended in ``/``).
+
+    Raises:
+        ObjectMissing, ObjectDamaged, KindMismatch: as for ``ObjectStore.read``.
+        TreeError: the bytes are no node, or its sizes do not add up to ``size``.
+    """
+    entries = decode_tree(store.objects.read("tree", tree_id))
+    if size is not None and sum(entry.size for entry in entries) != size:
+        raise TreeError(FindingId.SIZE_MISMATCH, "the sizes in a folder do not add up to the size recorded for it")
+    return tuple(sorted(entries, key=sort_key))
+
+
+def sort_key(entry: TreeEntry) -> str:
+    """Return what puts the entries of one node into the byte order of full paths.
+
+    Code point order of text is byte order of its UTF-8.
+    """
+    return entry.name + "/" if entry.kind == "tree" else entry.name
+
+
+def walk(store: Store, tree_id: ObjectId, prefix: str = "") -> Iterator[tuple[str, int, ObjectId]]:
+    """Yield ``(path, size, id)`` of every file under ``tree_id`` in byte order of path; ``prefix`` goes before each.
+
+    Raises:
+        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``load``; also for a path that as a whole breaks a
+            rule, and for more than ``MAX_FILES`` files (``treeTooLarge``).
+    """
+    left = MAX_FILES
+    for path, entry in _walk(store, tree_id, None, ""):
+        left -= 1
+        if left < 0:
+            raise TreeError(FindingId.TREE_TOO_LARGE, f"a tree has more than {MAX_FILES} files")
+        yield prefix + path, entry.size, entry.id
+
+
+def _walk(store: Store, tree_id: ObjectId, size: int | None, above: str) -> Iterator[tuple[str, TreeEntry]]:
+    for entry in load(store, tree_id, size):
+        path = above + entry.name
+        _judge_path(path)
+        if entry.kind == "tree":
+            yield from _walk(store, entry.id, entry.size, path + "/")
+        else:
+            yield path, entry
+
+
+def lookup(store: Store, tree_id: ObjectId, path: str) -> TreeEntry:
+    """Return the entry at ``path``, a file or a folder.
+
+    Raises:
+        PathMissing: the tree has no such path.
+        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``load``.
+    """
+    node, size = tree_id, None
+    *above, last = path.split("/")
+    for name in above:
+        entry = _entry(load(store, node, size), name, path)
+        if entry.kind != "tree":
+            raise PathMissing(path)
+        node, size = entry.id, entry.size
+    return _entry(load(store, node, size), last, path)
+
+
+def _entry(entries: tuple[TreeEntry, ...], name: str, path: str) -> TreeEntry:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise PathMissing(path)
+
+
+def _judge_path(path: str) -> None:
+    broken = refusing(check_path(path))
+    if broken:
+        raise TreeError(broken[0], f"a path in a tree breaks a rule: {broken[0].value}")
+
+
+def _judge(findings: list[Finding]) -> None:
+    refused = [finding for finding in findings if finding.severity.refuses]
+    if refused:
+        raise DirectoryRefused(refused)
+
+
+def _visit(directory: Path, take: folders.Visit) -> None:
+    """Survey a folder, judge all of it, then let ``take`` read every file."""
+    fd = folders.open_root(directory)
+    try:
+        found = folders.survey(fd)
+        paths: list[str] = []
+        findings: list[Finding] = []
+        _list(found, "", paths, findings)
+        _judge(sorted(findings + check_paths(paths)))
+        folders.each_file(fd, found, take)
+    finally:
+        os.close(fd)
+
+
+def _list(folder: folders.Folder, above: str, paths: list[str], findings: list[Finding]) -> None:
+    findings += [Finding(finding, show(above + name)) for name, finding in folder.odd.items()]
+    paths += [above + name for name in folder.files]
+    for name, below in folder.folders.items():
+        _list(below, f"{above}{name}/", paths, findings)
+
+
+def _put_nodes(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:
+    nodes = build_tree((path, size, oid) for path, (size, oid) in files.items())
+    for node in nodes:
+        store.objects.put("tree", node.data)
+    return nodes[-1].id, nodes[-1].size
