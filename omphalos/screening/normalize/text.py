@@ -14,15 +14,16 @@ from anyascii import anyascii
 
 MAX_NAME_CHARACTERS: Final = 2000
 
-_CONTROLS: Final = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    code: "\ufffd" for code in range(0xD800, 0xE000)
-}
+_CONTROLS: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ") | dict.fromkeys(
+    range(0xD800, 0xE000), "\ufffd"
+)
 # What is written with an apostrophe is one word: O'BRIEN, QA'IDA, COTE D'IVOIRE. The marks below all stand for one.
 _APOSTROPHES: Final = frozenset("'`´ʹʻʼʽʾʿˈ‘’‛′＇ʿʾ\u055a\u05f3")
 # Arabic letters that the plain transliteration drops, although Latin spellings of the same names write them.
 _ARABIC: Final = {
     "\u0627": "A", "\u0623": "A", "\u0625": "A", "\u0622": "A", "\u0671": "A", "\u0629": "A", "\u0649": "A",
-    "\u0648": "W", "\u064a": "Y", "\u06cc": "Y", "\u0626": "Y", "\u0624": "W", "\u0621": "", "\u0639": "A", "\u0640": "",
+    "\u0648": "W", "\u064a": "Y", "\u06cc": "Y", "\u0626": "Y", "\u0624": "W", "\u0621": "", "\u0639": "A",
+    "\u0640": "",
 }  # fmt: skip
 _ABBREVIATION: Final = re.compile(r"(?<![A-Z0-9])[A-Z](?:\.[A-Z])+(?![A-Z0-9])")
 _ARABIC_ARTICLE: Final = re.compile(r"(?<!\w)\u0627\u0644(?=[\u0620-\u064a\u066e-\u06d3]{2})")
