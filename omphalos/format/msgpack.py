@@ -7,12 +7,13 @@ reads without recursion and never allocates by a claimed length: five bytes that
 because the data cannot hold them.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 
-Value = list["Value"] | tuple["Value", ...] | str | int | bytes
+Value = Sequence["Value"] | str | int | bytes
 
 MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 2**20

@@ -144,7 +144,7 @@ def safe_name(text: str) -> str:
     A name that is fine stays as it is. In any other, what is not allowed becomes ``_`` and eight hex digits of the
     BLAKE3 of the original go before the extension, so that names which differ only in what was replaced stay apart.
     """
-    if not check_component(text):
+    if "/" not in text and not check_path(text):
         return text
     raw = text.encode("utf-8", "surrogatepass")
     mark = blob_id(raw).hex()[:8]

@@ -7,7 +7,6 @@ whoever holds a ``TreeEntry`` need not ask again. msgspec does the heavy lifting
 encodes to the same bytes again.
 """
 
-import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from omphalos.format import msgpack
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.ids import ID_BYTES, ObjectId, object_id
-from omphalos.format.paths import MAX_COMPONENTS, check_component, check_path, fold, refusing
+from omphalos.format.paths import MAX_COMPONENTS, check_component, check_path, fold, in_byte_order, refusing
 
 MAX_DEPTH: Final = MAX_COMPONENTS
 MAX_ENTRIES: Final = 2**20
@@ -171,10 +170,9 @@ def _check_rows(rows: Sequence[_Row]) -> None:
     if total > MAX_SIZE:
         raise TreeError(FindingId.TREE_TOO_LARGE, "the sizes in a folder add up to more than 2^53-1")
     names = [row[0] for row in rows]
-    for before, after in itertools.pairwise(names):
-        if before >= after:
-            finding = FindingId.DUPLICATE_ENTRY if before == after else FindingId.UNSORTED
-            raise TreeError(finding, "entries are not in strictly ascending byte order of name")
+    disorder = in_byte_order(names)
+    if disorder is not None:
+        raise TreeError(disorder, "entries are not in strictly ascending byte order of name")
     if len(set(map(fold, names))) != len(names):
         raise TreeError(FindingId.PATH_CASE_COLLISION, "two names in a folder differ only in case")
 
