@@ -494,7 +494,7 @@ def _plain_table(spec: FeedSpec | RegistrySpec | MatchSpec | SyntheticSpec) -> T
     for name in spec.__dataclass_fields__:
         value = getattr(spec, name)
         if isinstance(value, PurePath):
-            table["source_name" if isinstance(spec, RegistrySpec) else "source"] = value.name
+            table["file"] = value.name
         elif name in ("columns", "constants"):
             table[name] = dict(value)
         else:
