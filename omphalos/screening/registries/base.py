@@ -282,12 +282,13 @@ class RawName:
 
 @dataclass(frozen=True)
 class RawAddress:
-    """An address of an entity, as filed; the country in words."""
+    """An address of an entity, as filed; the country in words, or as ``code`` where the reader resolved it already."""
 
     address: str | None
     city: str | None
     country: str | None
     origin: Origin
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -513,7 +514,7 @@ class Builder:
         for raw in addresses:
             address, address_reason = clean(raw.address)
             city, city_reason = clean(raw.city)
-            code = self.country(raw.country)
+            code = raw.code or self.country(raw.country)
             words, country_reason = clean(raw.country)
             reason = address_reason or city_reason or country_reason
             if reason is None and address is None and city is None and words is None:

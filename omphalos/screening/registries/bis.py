@@ -209,7 +209,7 @@ def _draft(builder: Builder, origin: Origin, native_id: str, entity: dict[str, A
         remarks="; ".join(part for part in (f"Status: {status}" if status else "", notes or "") if part) or None,
         names=names,
         addresses=[
-            RawAddress(address, None, code, at_address)
+            RawAddress(address, None, None, at_address, code)
             for address, code in split_addresses(builder, entity.get("address") or "", listed)
         ],
         identifiers=[
