@@ -50,8 +50,8 @@ def match_parties(con: Con, params: MatchParams) -> MatchReport:
     """Make the table ``party_matches``, one row per (party_id, entity_id) whose best name reaches the threshold.
 
     Reads ``parties`` (party_id, name, country, full_form, core_form, legal_forms, script, low_information),
-    ``registry`` (entity_id, entity_type, country, countries) and ``registry_forms`` (entity_id, name_no, name_kind, name
-    and the same forms). Temporary tables ``match_*`` are made on the way and dropped.
+    ``registry`` (entity_id, entity_type, country, countries) and ``registry_forms`` (entity_id, name_no, name_kind,
+    name and the same forms). Temporary tables ``match_*`` are made on the way and dropped.
     """
     candidates = build_candidates(con, params)
     scored = score_candidates(con, params)

@@ -35,9 +35,9 @@ class MatchParams:
         MatchParamsError: a value is no integer, out of range, or the thresholds are not ascending.
     """
 
-    threshold_bp: int = 7_600
-    medium_bp: int = 8_300
-    high_bp: int = 9_200
+    threshold_bp: int = 6_500
+    medium_bp: int = 7_500
+    high_bp: int = 8_800
     max_candidates: int = 24
 
     def __post_init__(self) -> None:
@@ -74,9 +74,8 @@ class Weights:
     evidence_full_milli: int
     names_floor: int
     generic_percent: int
-    one_edit_from: int
-    two_edits_from: int
-    three_edits_from: int
+    typo_from: int
+    letters_per_edit: int
     join_from: int
     df_cap_share: int
     df_cap_floor: int

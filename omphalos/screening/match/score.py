@@ -1,15 +1,16 @@
 """Scores: integer features of each candidate, fixed weights, qualifiers, bands and ranks.
 
-Rules of this file: a score is a sum anyone can redo by hand from the feature columns and ``weights.toml``; similarity is
-computed from integer edit distances, never from floats; every order is total: score descending, similarity of the full
-forms descending, entity_id, name_no.
+Rules of this file: a score is a sum anyone can redo by hand from the feature columns and ``weights.toml``; similarity
+is computed from integer edit distances, never from floats; every order is total: score descending, similarity of the
+full forms descending, entity_id, name_no.
 
-Features (basis points): ``full_bp``, ``core_bp`` (forms with their tokens sorted) and ``joined_bp`` (core without spaces,
-tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // (la + lb); ``party_token_bp`` and
-``name_token_bp`` are the information-weighted shares of each side's tokens with a counterpart (`tokens`);
-``evidence_bp`` is the information of what agrees, against the amount that is full evidence.
+Features (basis points): ``full_bp``, ``core_bp`` (forms with their tokens sorted) and ``joined_bp`` (core without
+spaces, tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // (la + lb); ``party_token_bp`` and
+``name_token_bp`` are the information-weighted shares of each side's tokens with a counterpart (`tokens`), ``token_bp``
+their weighted mean; ``evidence_bp`` is the information of what agrees, against the amount that is full evidence.
 """
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import duckdb
@@ -26,6 +27,7 @@ from omphalos.screening.match.reasons import codes_sql
 from omphalos.screening.match.tokens import Tokens
 
 Con: TypeAlias = duckdb.DuckDBPyConnection
+_NO_SCRIPT = "('', 'Zyyy', 'Zzzz')"  # no letters, or a script without a name here (ISO 15924)
 PAIRS = 1 << 17  # candidates scored at once
 
 
@@ -42,13 +44,13 @@ def score_candidates(con: Con, params: MatchParams, weights: Weights | None = No
             typo BOOLEAN, joined BOOLEAN, extra BOOLEAN, numbers BOOLEAN, reordered BOOLEAN)""")
     parties = _forms(con, "match_party_forms", "form_no")
     names = _forms(con, "match_names", "row_no")
-    tokens = Tokens(parties.cores, names.cores, weights)
+    scorer = _Scorer(parties, names, Tokens(parties.cores, names.cores, weights), params, weights)
     reader = con.execute("SELECT form_no, row_no FROM match_candidates ORDER BY form_no, row_no").to_arrow_reader(PAIRS)
     scored = 0
     batches = []
     for batch in reader:
         scored += batch.num_rows
-        batches.append(_score(whole(batch.column(0)), whole(batch.column(1)), parties, names, tokens, params, weights))
+        batches.append(scorer.score(whole(batch.column(0)), whole(batch.column(1))))
     if batches:
         con.register("match_batch", pa.concat_tables(batches))
         con.execute("INSERT INTO match_pairs SELECT * FROM match_batch")
@@ -93,47 +95,52 @@ def _lengths(values: list[str]) -> Ints:
     return whole(pc.utf8_length(pa.array(values, pa.string())))
 
 
-def _score(
-    form: Ints, row: Ints, parties: _Forms, names: _Forms, tokens: Tokens, params: MatchParams, weights: Weights
-) -> Any:
-    """Return the feature columns of the pairs that can still reach the threshold, as an Arrow table."""
-    full = similarity_bp(parties.full_sorted[form], names.full_sorted[row])
-    core = similarity_bp(parties.core_sorted[form], names.core_sorted[row])
-    plain = similarity_bp(parties.core[form], names.core[row])
-    joined = similarity_bp(parties.joined[form], names.joined[row])
-    aligned = tokens.align(parties.core_no[form], names.core_no[row])
-    # Equal once joined: every token has its counterpart, however the words were split.
-    same = (joined == FULL) & (core < FULL)
-    party = np.where(same, FULL, aligned.party_bp)
-    name = np.where(same, FULL, aligned.name_bp)
-    evidence = np.where(same, weights.evidence_full_milli, aligned.evidence_milli)
-    evidence = np.minimum(FULL, FULL * evidence // weights.evidence_full_milli)
-    text = np.maximum(core, joined)
-    parts = weights.full + weights.core + weights.token_party + weights.token_name
-    base = (
-        weights.full * full + weights.core * text + weights.token_party * party + weights.token_name * name
-    ) // parts
-    token = (weights.token_party * party + weights.token_name * name) // (weights.token_party + weights.token_name)
-    best = base * weights.scale_bp // FULL + weights.country_support
-    keep = best >= params.threshold_bp
-    columns = {
-        "form_no": form,
-        "row_no": row,
-        "full_bp": full,
-        "core_bp": core,
-        "joined_bp": joined,
-        "token_bp": token,
-        "party_token_bp": party,
-        "name_token_bp": name,
-        "evidence_bp": evidence,
-        "base_bp": base,
-        "typo": aligned.typo & ~same,
-        "joined": aligned.joined | same,
-        "extra": aligned.extra & ~same,
-        "numbers": aligned.numbers & ~same,
-        "reordered": (core > plain) & ~same,
-    }
-    return pa.table({key: pa.array(column[keep]) for key, column in columns.items()})
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    """Scores pairs (party form, name) by everything that does not depend on the country or the kind of name."""
+
+    parties: _Forms
+    names: _Forms
+    tokens: Tokens
+    params: MatchParams
+    weights: Weights
+
+    def score(self, form: Ints, row: Ints) -> Any:
+        """Return the feature columns of the pairs that can still reach the threshold, as an Arrow table."""
+        weights, parties, names = self.weights, self.parties, self.names
+        full = similarity_bp(parties.full_sorted[form], names.full_sorted[row])
+        core = similarity_bp(parties.core_sorted[form], names.core_sorted[row])
+        plain = similarity_bp(parties.core[form], names.core[row])
+        joined = similarity_bp(parties.joined[form], names.joined[row])
+        aligned = self.tokens.align(parties.core_no[form], names.core_no[row])
+        # Equal once joined: every token has its counterpart, however the words were split.
+        same = (joined == FULL) & (core < FULL)
+        party = np.where(same, FULL, aligned.party_bp)
+        name = np.where(same, FULL, aligned.name_bp)
+        evidence = np.where(same, aligned.mass_milli, aligned.evidence_milli)
+        evidence = np.minimum(FULL, FULL * evidence // weights.evidence_full_milli)
+        tokens = weights.token_party * party + weights.token_name * name
+        text = weights.full * full + weights.core * np.maximum(core, joined)
+        base = (text + tokens) // (weights.full + weights.core + weights.token_party + weights.token_name)
+        keep = base * weights.scale_bp // FULL + weights.country_support >= self.params.threshold_bp
+        columns = {
+            "form_no": form,
+            "row_no": row,
+            "full_bp": full,
+            "core_bp": core,
+            "joined_bp": joined,
+            "token_bp": tokens // (weights.token_party + weights.token_name),
+            "party_token_bp": party,
+            "name_token_bp": name,
+            "evidence_bp": evidence,
+            "base_bp": base,
+            "typo": aligned.typo & ~same,
+            "joined": aligned.joined | same,
+            "extra": aligned.extra & ~same,
+            "numbers": aligned.numbers & ~same,
+            "reordered": (core > plain) & ~same,
+        }
+        return pa.table({key: pa.array(column[keep]) for key, column in columns.items()})
 
 
 def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
@@ -144,18 +151,18 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
     con.execute(f"""
         CREATE OR REPLACE TABLE party_matches AS
         WITH pairs AS (
-            SELECT m.* EXCLUDE (joined), m.joined OR false AS joined,
-                   n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft,
+            SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft,
                    p.full_form = n.full_form AS equal_full, p.low OR n.low AS low,
                    p.legal_forms <> n.legal_forms AS legal_differs,
-                   p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT} AS scripts_differ
+                   p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT}
+                       AS scripts_differ
             FROM match_pairs m
             JOIN match_party_forms p USING (form_no) JOIN match_names n USING (row_no)),
         placed AS (
             SELECT q.party_id, pairs.*,
                    CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
-                        WHEN list_contains(string_split({listed}, ';'), q.country) OR q.country = r.country THEN 'support'
-                        ELSE 'conflict' END AS country_relation
+                        WHEN q.country = r.country OR list_contains(string_split({listed}, ';'), q.country)
+                        THEN 'support' ELSE 'conflict' END AS country_relation
             FROM pairs
             JOIN match_party_forms p USING (form_no)
             JOIN parties q ON coalesce(q.full_form, '') = p.full_form AND coalesce(q.core_form, '') = p.core_form
@@ -184,6 +191,3 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
                {codes_sql()} AS reasons, {codes_sql(against_only=True)} AS against, country_relation,
                full_bp, core_bp, joined_bp, token_bp, party_token_bp, name_token_bp, evidence_bp, base_bp
         FROM best ORDER BY party_id, entity_id""")
-
-
-_NO_SCRIPT = "('', 'none', 'unknown', 'common', 'Zyyy', 'Zzzz')"

@@ -2,8 +2,8 @@
 
 Rules of this file: integers only; a token's weight is its information content in the registry, generic trade words
 count at a fixed share of theirs; a counterpart is an equal token, a token within a small edit distance, or two
-neighbouring tokens written as one. Tokens that hold a digit have equal counterparts only. Pairs are worked in batches
-bounded by the number of token pairs.
+neighbouring tokens whose joint spelling is equal. Tokens that hold a digit have equal counterparts only. Pairs are
+worked in batches bounded by the number of token pairs.
 
 Method: the soft coverage of each side by the other, weighted by inverse document frequency (the idea of soft TF-IDF,
 Cohen, Ravikumar, Fienberg 2003), with optimal string alignment distance between tokens.
@@ -46,7 +46,8 @@ class Alignment:
 
     party_bp: Ints
     name_bp: Ints
-    evidence_milli: Ints
+    evidence_milli: Ints  # information of what agrees, on the side where it is less
+    mass_milli: Ints  # information of the whole name, on the side where it is less
     typo: Flags
     joined: Flags
     extra: Flags
@@ -66,8 +67,10 @@ class Tokens:
         self.words = texts(coded.dictionary)
         cuts = np.cumsum([len(lists[0][0]), len(lists[1][0]), len(pairs[0][0])])
         token_p, token_n, pair_p, pair_n = np.split(numbers, cuts)
-        self.party = _side(token_p, lists[0][1], pair_p, pairs[0][1], weights, self.words)
-        self.name = _side(token_n, lists[1][1], pair_n, pairs[1][1], weights, self.words)
+        self.lengths = pc.utf8_length(coded.dictionary).to_numpy(zero_copy_only=False).astype(np.int64)
+        usable = self.lengths >= weights.join_from
+        self.party = _side(token_p, lists[0][1], _Joins(pair_p, pairs[0][1]).only(usable))
+        self.name = _side(token_n, lists[1][1], _Joins(pair_n, pairs[1][1]).only(usable))
         # Document frequency counts each core of the registry once, however often it repeats the token.
         owner = np.repeat(np.arange(len(names), dtype=np.int64), np.diff(self.name.edges))
         held = np.unique(owner * max(1, len(self.words)) + token_n) % max(1, len(self.words))
@@ -77,7 +80,6 @@ class Tokens:
         factor = np.where(generic.to_numpy(zero_copy_only=False), weights.generic_percent, 100)
         # At least 1, so that a name of very frequent tokens still has a coverage.
         self.information = np.maximum(1, self.information * factor // 100)
-        self.lengths = pc.utf8_length(coded.dictionary).to_numpy(zero_copy_only=False).astype(np.int64)
         digit = pc.match_substring_regex(coded.dictionary, r"\d")
         self.digit: Flags = digit.to_numpy(zero_copy_only=False).astype(bool)
         self.letters = _letter_masks(self.words.tolist(), self.lengths)
@@ -99,14 +101,12 @@ class Tokens:
         inner = spans(wide * tall)
         left = self.party.entry_edges[party][pair] + inner // tall[pair]
         right = self.name.entry_edges[name][pair] + inner % tall[pair]
-        single = (
-            self.party.entry_first[left] == self.party.entry_last[left],
-            self.name.entry_first[right] == self.name.entry_last[right],
-        )
-        likely = single[0] | single[1]
+        left_single = self.party.entry_first[left] == self.party.entry_last[left]
+        right_single = self.name.entry_first[right] == self.name.entry_last[right]
+        likely = left_single | right_single  # two joins would say nothing that the tokens do not say
         pair, left, right = pair[likely], left[likely], right[likely]
-        plain = (single[0] & single[1])[likely]
-        alike = self._similarity(self.party.entry_token[left], self.name.entry_token[right])
+        plain = (left_single & right_single)[likely]
+        alike = self._similarity(self.party.entry_token[left], self.name.entry_token[right], plain)
         found = alike > 0
         pair, left, right, plain, alike = pair[found], left[found], right[found], plain[found], alike[found]
 
@@ -127,7 +127,7 @@ class Tokens:
 
     def _sum_up(self, party: Ints, name: Ints, cover: list[Ints], joined: Flags) -> Alignment:
         count = len(party)
-        shares, masses = [], []
+        shares, agreements, masses = [], [], []
         typo, extra, numbers = (np.zeros(count, dtype=bool) for _ in range(3))
         for side, core, covered in ((self.party, party, cover[0]), (self.name, name, cover[1])):
             sizes = np.diff(side.edges)[core]
@@ -138,22 +138,21 @@ class Tokens:
             np.add.at(agreeing, owner, weight * covered)
             np.add.at(mass, owner, weight)
             shares.append(agreeing // np.maximum(mass, 1))
-            masses.append(agreeing // FULL)
+            agreements.append(agreeing // FULL)
+            masses.append(mass)
             typo[owner[(covered > 0) & (covered < FULL)]] = True
             extra[owner[covered == 0]] = True
             numbers[owner[(covered < FULL) & self.digit[token]]] = True
-        return Alignment(shares[0], shares[1], np.minimum(*masses), typo, joined, extra, numbers)
+        return Alignment(
+            shares[0], shares[1], np.minimum(*agreements), np.minimum(*masses), typo, joined, extra, numbers
+        )
 
-    def _similarity(self, left: Ints, right: Ints) -> Ints:
-        """Return the similarity of token pairs in basis points: equal, within the allowed edits, or 0."""
+    def _similarity(self, left: Ints, right: Ints, fuzzy: Flags) -> Ints:
+        """Return the similarity of token pairs in basis points: equal, within the allowed edits if ``fuzzy``, or 0."""
         weights = self.weights
         alike = np.where(left == right, FULL, 0).astype(np.int64)
         longer = np.maximum(self.lengths[left], self.lengths[right])
-        edits = (
-            (longer >= weights.one_edit_from).astype(np.int64)
-            + (longer >= weights.two_edits_from)
-            + (longer >= weights.three_edits_from)
-        )
+        edits = np.where((longer >= weights.typo_from) & fuzzy, longer // weights.letters_per_edit, 0)
         differing = np.bitwise_count(self.letters[left] ^ self.letters[right])
         # Exact prune: one edit changes the length by at most one and the set of letters by at most two.
         maybe = np.flatnonzero(
@@ -196,9 +195,20 @@ def _neighbours(tokens: Any, lengths: Ints) -> tuple[Any, Ints]:
     return joined, first
 
 
-def _side(tokens: Ints, lengths: Ints, pairs: Ints, first: Ints, weights: Weights, words: Any) -> _Side:
-    long_enough = np.array([len(word) >= weights.join_from for word in words[pairs]], dtype=bool)
-    pairs, first = pairs[long_enough], first[long_enough]
+@dataclass(frozen=True, slots=True)
+class _Joins:
+    """Neighbouring tokens written as one: vocabulary number, and position of the first among all tokens of the side."""
+
+    words: Ints
+    first: Ints
+
+    def only(self, usable: Flags) -> "_Joins":
+        keep = usable[self.words]
+        return _Joins(self.words[keep], self.first[keep])
+
+
+def _side(tokens: Ints, lengths: Ints, joins: _Joins) -> _Side:
+    first = joins.first
     owner = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
     place = spans(lengths)
     entry_owner = np.concatenate([owner, owner[first]])
@@ -206,7 +216,7 @@ def _side(tokens: Ints, lengths: Ints, pairs: Ints, first: Ints, weights: Weight
     return _Side(
         tokens,
         starts(lengths),
-        np.concatenate([tokens, pairs])[order],
+        np.concatenate([tokens, joins.words])[order],
         np.concatenate([place, place[first]])[order],
         np.concatenate([place, place[first] + 1])[order],
         starts(np.bincount(entry_owner, minlength=len(lengths)).astype(np.int64)),
