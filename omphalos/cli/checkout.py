@@ -1,0 +1,35 @@
+"""``omphalos checkout``: materialize a run directory."""
+
+import click
+
+from omphalos.cli.main import App, Verb
+from omphalos.cli.output import human_size
+
+
+@click.command(cls=Verb, examples=["omphalos checkout latest", "omphalos checkout latest /tmp/review --path exports"])
+@click.argument("name", metavar="RUN")
+@click.argument("destination", required=False, metavar="[DEST]")
+@click.option("--path", "subpath", metavar="PATH", help="Only this file or folder of the run.")
+@click.option("--link", is_flag=True, help="Hard-link files out of the store where the file system can.")
+@click.option("--force", is_flag=True, help="Replace files that differ.")
+@click.pass_obj
+def command(app: App, name: str, destination: str | None, subpath: str | None, link: bool, force: bool) -> None:
+    """Write RUN as files, each verified, to DEST (default artifacts/runs/<run_id>); refuses to overwrite what differs."""
+    from omphalos.runs.directory import checkout_run
+    from omphalos.store.names import resolve_run
+
+    store = app.store()
+    run = resolve_run(store, name)
+    if destination is not None:
+        dest = app.path(destination)
+    elif subpath is not None:
+        dest = app.cwd / subpath.rstrip("/").split("/")[-1]
+    else:
+        dest = store.root / "artifacts" / "runs" / run.run_id
+    counts = checkout_run(store, run, dest, subpath=subpath, link=link, force=force)
+    if app.out.json:
+        content = {"run_id": run.run_id, "path": str(dest), "files": counts.files, "bytes": counts.bytes}
+        app.out.document("omphalos.checkout/1", {**content, "unchanged": counts.unchanged, "linked": counts.linked})
+    else:
+        app.out.text(str(dest))
+        app.out.message(f"{counts.files} files written ({human_size(counts.bytes)}), {counts.unchanged} already there")

@@ -1,0 +1,41 @@
+"""``omphalos status``: what in a run directory differs from the run the store records."""
+
+import click
+
+from omphalos.cli.exits import Exit
+from omphalos.cli.main import App, Verb
+from omphalos.cli.output import escape
+
+MARKS = {"added": "?", "removed": "D", "modified": "M", "special": "!"}
+
+
+@click.command(cls=Verb, examples=["omphalos status", "omphalos status latest /tmp/review"])
+@click.argument("name", required=False, metavar="[RUN]")
+@click.argument("directory", required=False, metavar="[DIR]")
+@click.pass_obj
+def command(app: App, name: str | None, directory: str | None) -> Exit:
+    """Say what differs between run directories and their runs: all of them, or RUN's (or DIR held against RUN)."""
+    from omphalos.runs.directory import status_run
+    from omphalos.store.names import resolve_run, runs
+
+    store = app.store()
+    folder = store.root / "artifacts" / "runs"
+    if name is not None:
+        run = resolve_run(store, name)
+        pairs = [(run, app.path(directory) if directory else folder / run.run_id)]
+    else:
+        names = [entry.run_id for entry in runs(store) if entry.manifest is not None]
+        pairs = [(resolve_run(store, one), folder / one) for one in names if (folder / one).is_dir()]
+    report = []
+    for run, path in pairs:
+        entries = status_run(store, run, path)
+        report.append({"run_id": run.run_id, "path": str(path), "entries": entries})
+        if not app.out.json:
+            app.out.text(f"{run.run_id}: {'as recorded' if not entries else f'{len(entries)} paths differ'}")
+            for entry in entries:
+                app.out.text(f"  {MARKS[entry['state']]} {escape(entry['path'])}")
+    if app.out.json:
+        app.out.document("omphalos.status/1", {"runs": report})
+    elif not report:
+        app.out.message("no run directory here; 'omphalos checkout RUN' makes one")
+    return Exit.NEGATIVE if any(item["entries"] for item in report) else Exit.DONE
