@@ -30,6 +30,7 @@ MAX_NAME_CHARS: Final = 2_000
 MAX_TEXT_CHARS: Final = 65_536
 MAX_ID_CHARS: Final = 200
 MAX_NAMES_PER_ENTITY: Final = 5_000
+MAX_MARKS: Final = 30
 EXCERPT_CHARS: Final = 200
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -225,16 +226,28 @@ def clean(text: str | None, cap: int = MAX_TEXT_CHARS) -> tuple[str | None, str 
     """Return ``(text, None)`` in NFC with whitespace collapsed, ``(None, None)`` for nothing, or ``(None, reason)``.
 
     Reasons: ``controlCharacter`` (a C0 or C1 control other than tab and line ends, or half a surrogate pair),
-    ``textTooLong`` (more than ``cap`` characters).
+    ``textTooLong`` (more than ``cap`` characters), ``tooManyMarks`` (over 30 combining marks in a row, the bound of the
+    Stream-Safe Text Format, UAX #15 section 13: sorting longer runs takes quadratic time).
     """
     if text is None:
         return None, None
     if _REFUSED.search(text):
         return None, "controlCharacter"
+    if not text.isascii() and _too_many_marks(text):
+        return None, "tooManyMarks"
     tidy = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip()
     if len(tidy) > cap:
         return None, "textTooLong"
     return tidy or None, None
+
+
+def _too_many_marks(text: str) -> bool:
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run > MAX_MARKS:
+            return True
+    return False
 
 
 def excerpt(text: str) -> str:

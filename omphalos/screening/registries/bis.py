@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from omphalos.screening.registries.base import (
+    MAX_TEXT_CHARS,
     Builder,
     CountryCode,
     Draft,
@@ -160,6 +161,8 @@ def split_addresses(builder: Builder, text: str, listed: str | None) -> list[tup
 
     "; and" always separates; a bare ";" only where what stands before it ends in a country.
     """
+    if len(text) > MAX_TEXT_CHARS:
+        return [(text, None)]  # left whole for the builder to refuse
     found: list[tuple[str, str | None]] = []
     held: list[str] = []
     for piece in text.split(";"):

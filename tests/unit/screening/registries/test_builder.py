@@ -49,6 +49,8 @@ def build(*drafts: Draft) -> base.RegistryRecords:
         ("a\ud800b", (None, "controlCharacter")),
         ("a" * 11, (None, "textTooLong")),
         ("a\u200cb", ("a\u200cb", None)),
+        ("a" + "\u0315" * 31, (None, "tooManyMarks")),
+        ("a" + "\u0300" * 5, ("à" + "\u0300" * 4, None)),
     ],
 )
 def test_clean(text: str | None, found: tuple[str | None, str | None]) -> None:

@@ -69,9 +69,11 @@ def test_a_person_keeps_the_filed_name_and_takes_country_from_nationality() -> N
     assert str(person["remarks"]).startswith("Title: Director; DOB 12 Aug 1964; POB Port Zembla")
 
 
-def test_an_organization_takes_its_country_from_its_first_address() -> None:
+def test_an_organization_takes_its_country_from_its_first_address(folder: Path) -> None:
     """An organization's primary country is that of its first address; programs are split and sorted."""
-    company = entity(load(FIXTURES / "ofac"), "101")
+    sdn = folder / "sdn.csv"
+    sdn.write_bytes(sdn.read_bytes().replace(b"Organization Established Date 02", b"nationality Zembla; Since 02", 1))
+    company = entity(load(folder), "101")
 
     assert ("organization", "RU", "RU;ZE", "IFSR;NPWMD") == tuple(
         company[name] for name in ("entity_type", "country", "countries", "programs")

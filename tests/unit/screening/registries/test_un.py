@@ -43,6 +43,13 @@ def test_names_are_joined_and_scripts_and_spellings_kept_apart() -> None:
     ] == [(row["entity_id"], row["name_no"], row["name_kind"], row["name"]) for row in table]
 
 
+def test_an_entity_filed_under_two_names_has_both(tmp_path: Path) -> None:
+    """A slash between spaces separates names of an entity as a semicolon does."""
+    records = load(altered(tmp_path, "BOREALIS TRADING HOUSE ; BTH", "BOREALIS A/S / BTH"))
+
+    assert ["BOREALIS A/S", "BTH"] == records.names["name"][:2]
+
+
 def test_entity_columns_come_from_the_record() -> None:
     """Country is the first nationality, the listing date loses its time zone, remarks hold birth and comments."""
     entity, person = load(LIST).to_arrow()["registry"].to_pylist()
