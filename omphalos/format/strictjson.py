@@ -192,7 +192,8 @@ def compact(value: object) -> bytes:
 def _check(value: object) -> None:
     """Refuse a value that has no strict JSON; without recursion, level by level."""
     level: list[object] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    depth = 0
+    while level:
         deeper: list[object] = []
         for item in level:
             kind = type(item)
@@ -201,17 +202,15 @@ def _check(value: object) -> None:
             if isinstance(item, int) and kind is int:
                 if not 0 <= item <= MAX_INT:
                     raise JsonError(FindingId.JSON_NUMBER, "an integer is outside 0 to 2^53-1")
-            elif isinstance(item, dict) and kind is dict:
-                if not all(type(key) is str for key in item):
-                    raise JsonError(FindingId.JSON_SYNTAX, "a key is not text")
-                deeper.extend(item.values())
-            elif isinstance(item, list | tuple) and kind in (list, tuple):
-                deeper.extend(item)
             elif kind is float:
                 raise JsonError(FindingId.JSON_NUMBER, "a float cannot be written")
+            elif isinstance(item, dict | list | tuple) and kind in (dict, list, tuple):
+                if depth == MAX_DEPTH:
+                    raise JsonError(FindingId.JSON_ENCODING, f"the value is nested deeper than {MAX_DEPTH}")
+                if isinstance(item, dict) and not all(type(key) is str for key in item):
+                    raise JsonError(FindingId.JSON_SYNTAX, "a key is not text")
+                deeper.extend(item.values() if isinstance(item, dict) else item)
             else:
                 raise JsonError(FindingId.JSON_SYNTAX, f"a value of type {kind.__name__} cannot be written")
-        if not deeper:
-            return
         level = deeper
-    raise JsonError(FindingId.JSON_ENCODING, f"the value is nested deeper than {MAX_DEPTH}")
+        depth += 1

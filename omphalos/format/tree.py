@@ -10,7 +10,7 @@ encodes to the same bytes again.
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -28,7 +28,8 @@ EntryKind = Literal["blob", "tree"]
 _KINDS: Final[tuple[EntryKind, EntryKind]] = ("blob", "tree")
 
 _Row = tuple[str, int, int, bytes]
-_decoder: Final = msgspec.msgpack.Decoder(list[_Row])
+_Uint = Annotated[int, msgspec.Meta(ge=0)]
+_decoder: Final = msgspec.msgpack.Decoder(list[tuple[str, _Uint, _Uint, bytes]])
 _encoder: Final = msgspec.msgpack.Encoder()
 
 EMPTY_TREE_BYTES: Final = b"\x90"
@@ -95,7 +96,7 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
     _refuse_large_claim(data)
     try:
         rows = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _diagnose(data) from None
     if not _same_bytes(rows, data):
         raise _diagnose(data)

@@ -1,0 +1,97 @@
+"""RFC 6962 tree heads against the vectors every log implementation shares."""
+
+import hashlib
+
+import pytest
+
+from omphalos.format.ids import IdError
+from omphalos.format.merkle import artifact_leaf, artifacts_root, leaf_hash, node_hash, tree_head
+
+from .conftest import artifact
+
+# The leaves and roots of the Certificate Transparency reference tests (merkletree/merkle_tree_test.cc), which
+# transparency-dev/merkle carries on.
+LEAVES = [
+    bytes.fromhex(leaf)
+    for leaf in (
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    )
+]
+ROOTS = [
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+
+
+@pytest.mark.parametrize("count", range(9))
+def test_known_heads(count: int) -> None:
+    """The heads of the first 0 to 8 reference leaves are the published ones."""
+    assert tree_head(LEAVES[:count]).hex() == ROOTS[count]
+
+
+def recursive(leaves: list[bytes]) -> bytes:
+    """Return the head by the definition of RFC 6962, section 2.1, as it stands there."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaf_hash(leaves[0])
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    return node_hash(recursive(leaves[:split]), recursive(leaves[split:]))
+
+
+def test_heads_follow_the_definition() -> None:
+    """The iterative head equals the recursive definition for every number of leaves up to 130."""
+    leaves = [number.to_bytes(2, "big") for number in range(130)]
+    for count in range(131):
+        assert tree_head(leaves[:count]) == recursive(leaves[:count])
+
+
+def test_a_node_does_not_pass_as_a_leaf() -> None:
+    """Two leaves' hashes, joined and given as one leaf, have another head than the two leaves."""
+    joined = leaf_hash(b"a") + leaf_hash(b"b")
+    assert tree_head([joined]) != tree_head([b"a", b"b"])
+
+
+def test_the_last_leaf_is_not_doubled() -> None:
+    """A tree of three is not the tree of four with the last leaf twice."""
+    assert tree_head([b"a", b"b", b"c"]) != tree_head([b"a", b"b", b"c", b"c"])
+
+
+def test_artifact_leaf_bytes() -> None:
+    """A leaf's data is the canonical msgpack of path, size and both digests."""
+    leaf = artifact_leaf("a.csv", 300, b"\x11" * 32, b"\x22" * 32)
+    assert leaf.hex() == "94a5612e637376cd012cc420" + "11" * 32 + "c420" + "22" * 32
+
+
+def test_the_root_does_not_depend_on_the_order_given() -> None:
+    """Artifacts are taken in byte order of path."""
+    files = [artifact(path, path.encode()) for path in ("b", "a/c", "a-b", "é")]
+    assert artifacts_root(files) == artifacts_root(files[::-1])
+    assert artifacts_root(files) == tree_head(
+        artifact_leaf(f.path, f.size, bytes.fromhex(f.sha256), bytes.fromhex(f.blake3))
+        for f in (files[2], files[1], files[0], files[3])
+    )
+
+
+def test_a_digest_in_another_form_is_an_error() -> None:
+    """Upper-case hex is not a digest."""
+    file = artifact("a", b"a")
+    bad = type("Bad", (), {"path": "a", "size": 1, "sha256": file.sha256.upper(), "blake3": file.blake3})()
+    with pytest.raises(IdError):
+        artifacts_root([bad])
