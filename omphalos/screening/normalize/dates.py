@@ -1,7 +1,7 @@
 """Dates as feeds write them, in declared formats only, to ISO 8601.
 
-Rules of this file: no guessing between day-month and month-day (the job declares one), no locale, no two-digit years, the
-real calendar, years 1900 to 2100. A date known to the month only has no day; none is invented.
+Rules of this file: no guessing between day-month and month-day (the job declares one), no locale, no two-digit years,
+the real calendar, years 1900 to 2100. A date known to the month only has no day; none is invented.
 """
 
 import re
