@@ -28,6 +28,7 @@ from omphalos.screening.synthetic.names import (
 )
 
 MAX_ENTITIES = 100_000
+_MOST_REDRAWS = 100
 
 HEADER = (
     "entity_id",
@@ -134,22 +135,31 @@ class _Scalars:
         return self.below(label + "?", 1000) < per_mille
 
 
+def _words(parts: Parts) -> list[str]:
+    roots = root_texts(parts, np.ones(len(parts.region), dtype=np.bool_)).to_pylist()
+    return [root.casefold() for root in roots]
+
+
 def _distinct_parts(draws: Draws, shape: Shape) -> Parts:
     """Return two names per entity (present and former), redrawing those whose distinctive word was taken."""
     count = len(shape.region)
     counters = np.arange(count, dtype=np.uint64)
-    latin = np.ones(count, dtype=np.bool_)
-    for _ in range(256):
-        parts = compose(draws, "entity", counters, shape, listed=True)
-        seen: set[str] = set()
-        taken = np.zeros(count, dtype=np.bool_)
-        for at, root in enumerate(root_texts(parts, latin).to_pylist()):
-            word = root.casefold()
-            taken[at] = word in seen
-            seen.add(word)
-        if not taken.any():
+    parts = compose(draws, "entity", counters, shape, listed=True)
+    words = _words(parts)
+    for _ in range(_MOST_REDRAWS):
+        first: dict[str, int] = {}
+        for at, word in enumerate(words):
+            first.setdefault(word, at)
+        again = np.array([at for at, word in enumerate(words) if first[word] != at], dtype=np.int64)
+        if not len(again):
             return parts
-        counters = counters + taken * REDRAWN
+        counters[again] += REDRAWN
+        some = Shape(shape.region[again], shape.person[again], shape.activity[again])
+        redrawn = compose(draws, "entity", counters[again], some, listed=True)
+        for place, column in parts.places.items():
+            column[again] = redrawn.places[place]
+        for at, word in zip(again.tolist(), _words(redrawn), strict=True):
+            words[at] = word
     raise TooManyEntitiesError(
         f"no {count // 2} entities with distinct names can be made", hint="ask for fewer entities"
     )

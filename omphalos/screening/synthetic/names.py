@@ -74,10 +74,11 @@ def compose(draws: Draws, label: str, numbers: U64, shape: Shape, *, listed: boo
         return pool.start[group][region] + within
 
     nothing = np.zeros(len(numbers), dtype=np.uint64)
-    # A given name after a family name is two or three syllables; more only where a listed one had to be redrawn.
-    short = person & np.array(lexicon().family_first)[region] & (numbers < REDRAWN)
-    third = draws.chance(label + ".three", numbers, 600) & ~short
-    fourth = third & draws.chance(label + ".four", numbers, 400)
+    # A given name after a family name is two syllables; a redrawn name is long, for there are many of those.
+    redrawn = numbers >= REDRAWN
+    short = person & np.array(lexicon().family_first)[region]
+    third = (draws.chance(label + ".three", numbers, 600) & ~short) | redrawn
+    fourth = (third & draws.chance(label + ".four", numbers, 400)) | redrawn
     kind = "listed" if listed else "free"
     places = {
         "front": np.where(person, pick("front", "given"), pick("front", "form", "form")),
