@@ -14,9 +14,9 @@ from omphalos.cli.output import human_size
 @click.option("--force", is_flag=True, help="Replace files that differ.")
 @click.pass_obj
 def command(app: App, name: str, destination: str | None, subpath: str | None, link: bool, force: bool) -> None:
-    """Write RUN as files, each verified, to DEST (default artifacts/runs/<run_id>); refuses to overwrite what differs."""
+    """Write RUN as files, each verified, to DEST (default artifacts/runs/<run_id>); never overwrite what differs."""
     from omphalos.runs.directory import checkout_run
-    from omphalos.store.names import resolve_run
+    from omphalos.runs.lookup import resolve_run
 
     store = app.store()
     run = resolve_run(store, name)

@@ -15,7 +15,7 @@ from omphalos.cli.output import escape
 def command(app: App, before: str, after: str, everything: bool) -> Exit:
     """Compare the declared artifacts of two runs by digest; exit 0 if all are equal, 1 if not."""
     from omphalos.runs.compare import compare_artifacts
-    from omphalos.store.names import resolve_run
+    from omphalos.runs.lookup import resolve_run
 
     store = app.store()
     first, second = resolve_run(store, before), resolve_run(store, after)

@@ -20,7 +20,8 @@ MARKS = {"added": "A", "removed": "D", "modified": "M", "typechange": "T"}
 def command(app: App, before: str, after: str, stat: bool) -> Exit:
     """Compare two runs or trees; exit 0 if equal, 1 if different."""
     from omphalos.runs.compare import causes, input_counts
-    from omphalos.store.names import read_run, resolve, resolve_tree
+    from omphalos.runs.lookup import resolve_tree
+    from omphalos.store.names import read_run, resolve
     from omphalos.store.treediff import diff_trees
 
     store = app.store()

@@ -12,7 +12,8 @@ from omphalos.format.ids import to_hex
 @click.pass_obj
 def command(app: App, paths: tuple[str, ...]) -> None:
     """Print 'id  PATH' for each file (its blob id, the same as b3sum prints) or folder (its tree id)."""
-    from omphalos.store.trees import hash_directory, hash_file
+    from omphalos.store.hashing import hash_file
+    from omphalos.store.trees import hash_directory
 
     rows = []
     for text in paths:

@@ -13,7 +13,7 @@ from omphalos.format.ids import to_hex
 @click.pass_obj
 def command(app: App, name: str, recursive: bool) -> None:
     """List the entries of the tree ID (a tree, a run, or RUN:path): kind, id, size, name."""
-    from omphalos.store.names import resolve_tree
+    from omphalos.runs.lookup import resolve_tree
     from omphalos.store.trees import load, walk
 
     store = app.store()

@@ -91,8 +91,8 @@ class Out:
     def failure(self, code: Exit, identifier: str, message: str, hint: str = "", undone: str = "") -> None:
         """Write an error of any origin to stderr."""
         if self.json:
-            line = {"code": int(code), "id": identifier, "message": message, "hint": hint, "undone": undone}
-            sys.stderr.write(_COMPACT.encode(line).decode() + "\n")
+            document = {"code": int(code), "id": identifier, "message": message, "hint": hint, "undone": undone}
+            sys.stderr.write(_COMPACT.encode(document).decode() + "\n")
             return
         label = click.style("error:", fg="red", bold=True) if self.color_messages else "error:"
         lines = [escape(line) for line in message.splitlines()] or [""]

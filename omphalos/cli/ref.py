@@ -24,7 +24,9 @@ def command() -> None:
 @click.pass_obj
 def list_refs(app: App, prefix: str) -> None:
     """List the refs whose name starts with PREFIX."""
-    found = [(name, to_hex(oid)) for name, oid in app.store().refs.list(prefix)]
+    refs = app.store().refs
+    ids = ((name, refs.get(name)) for name in refs.list(prefix))
+    found = [(name, to_hex(oid)) for name, oid in ids if oid is not None]
     if app.out.json:
         app.out.document("omphalos.ref-list/1", {"refs": [{"name": name, "id": oid} for name, oid in found]})
     else:

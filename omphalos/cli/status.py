@@ -16,7 +16,8 @@ MARKS = {"added": "?", "removed": "D", "modified": "M", "special": "!"}
 def command(app: App, name: str | None, directory: str | None) -> Exit:
     """Say what differs between run directories and their runs: all of them, or RUN's (or DIR held against RUN)."""
     from omphalos.runs.directory import status_run
-    from omphalos.store.names import resolve_run, runs
+    from omphalos.runs.lookup import resolve_run
+    from omphalos.store.names import runs
 
     store = app.store()
     folder = store.root / "artifacts" / "runs"

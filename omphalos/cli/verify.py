@@ -37,8 +37,9 @@ def _weight(code: Exit) -> int:
 
 
 def _verdicts(app: App, name: str, deep: bool) -> list[Any]:
+    from omphalos.runs.lookup import name_run
     from omphalos.runs.verify import verify_directory, verify_recorded
-    from omphalos.store.names import UnknownName, resolve_run
+    from omphalos.store.names import UnknownName
     from omphalos.store.store import StoreMissing
 
     path = app.path(name)
@@ -46,7 +47,7 @@ def _verdicts(app: App, name: str, deep: bool) -> list[Any]:
         return [_deepened(verify_directory(path), path, deep)]
     try:
         store = app.store()
-        run = resolve_run(store, name, damaged=True)
+        run = name_run(store, name)
     except (StoreMissing, UnknownName):
         if path.is_dir():
             return [_deepened(verify_directory(path), path, deep)]

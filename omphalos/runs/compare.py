@@ -44,13 +44,12 @@ def input_counts(a: Manifest, b: Manifest) -> list[dict[str, Any]]:
         old, new = before.get(key), after.get(key)
         if old is not None and new is not None and old.blake3 == new.blake3:
             continue
-        shown = new or old
-        assert shown is not None
+        role, path = key
         rows.append(
             {
-                "role": shown.role,
-                "source": shown.source,
-                "path": shown.path,
+                "role": role,
+                "source": path.rsplit("/", 1)[-1],
+                "path": path,
                 "before": old.records if old else 0,
                 "after": new.records if new else 0,
             }

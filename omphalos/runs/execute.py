@@ -7,6 +7,7 @@ never touched: the same plan computed again either gives the same tree, which is
 finding. Clock, environment and progress come in as arguments.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -209,7 +210,7 @@ def _compare(store: Store, identifier: str, recorded: ObjectId, tree: ObjectId) 
 def _timings(started: int, laps: list[tuple[str, int]]) -> bytes:
     stages = [
         {"stage": stage, "milliseconds": (end - begin) // 1_000_000}
-        for (stage, begin), (_, end) in zip(laps[:-1], laps[1:], strict=True)
+        for (stage, begin), (_, end) in itertools.pairwise(laps)
     ]
     total = (laps[-1][1] - started) // 1_000_000
     return strictjson.dump({"schema": "omphalos.timings/1", "stages": stages, "milliseconds": total})

@@ -16,8 +16,8 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.paths import safe_name
 from omphalos.screening.job import FeedSpec, Job, job_of_table, normalized
 from omphalos.screening.pipeline import Inputs
-from omphalos.screening.registries import reader_for
 from omphalos.screening.reference import PART, SOURCE, reference_specs
+from omphalos.screening.registries import reader_for
 from omphalos.screening.synthetic import SyntheticParams, generate
 
 CONFIG_PATH: Final = "config/job.json"
@@ -77,7 +77,8 @@ def acquire(job: Job, run: Path) -> Acquired:
 
 def _generate(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
     """Write the synthetic inputs straight into the run."""
-    assert job.synthetic is not None
+    if job.synthetic is None:
+        raise BadConfiguration("the job generates nothing")
     folder = run / "inputs" / "synthetic"
     folder.mkdir()
     made = generate(SyntheticParams(job.synthetic.seed, job.synthetic.shipments, job.synthetic.entities), folder)
@@ -93,7 +94,8 @@ def _generate(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
 
 def _collect(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
     """Copy the feed and every file of every registry into the run."""
-    assert job.feed is not None
+    if job.feed is None:
+        raise BadConfiguration("the job has no feed")
     inside = f"inputs/feed/{safe_name(job.feed.path.name)}"
     files = [InputFile("feed", job.feed.path.name, inside, job.feed.format, "feed")]
     copies = [(job.feed.path, inside)]
@@ -169,7 +171,8 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
     feed_spec, registry_specs = (job.feed, job.registries)
     if job.synthetic is not None:
         feed_spec, registry_specs = reference_specs()
-    assert feed_spec is not None
+    if feed_spec is None:
+        raise BadConfiguration("the configuration describes no feed")
     feed: FeedSpec = replace(feed_spec, path=_inside(run, places.get("feed")))
     registries = tuple(
         (

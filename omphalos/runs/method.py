@@ -9,7 +9,8 @@ libraries are recorded in the manifest's environment.
 from pathlib import Path
 from typing import Final
 
-from omphalos.format.ids import ObjectId
+from omphalos.format.ids import ObjectId, blob_id
+from omphalos.format.tree import build_tree
 from omphalos.shipped import package_folder, shipped
 from omphalos.store.store import Store
 from omphalos.store.trees import put_paths
@@ -43,3 +44,12 @@ def put_method(store: Store) -> ObjectId:
         blobs[name] = (len(data), store.objects.put("blob", data))
     tree, _ = put_paths(store, blobs)
     return tree
+
+
+def hash_method() -> ObjectId:
+    """Return the tree id of the installed method; nothing is stored."""
+    files = []
+    for name, path in method_files().items():
+        data = path.read_bytes()
+        files.append((name, len(data), blob_id(data)))
+    return build_tree(files)[-1].id

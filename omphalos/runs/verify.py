@@ -131,8 +131,12 @@ class _Findings:
         )
 
 
-def verify_directory(path: Path) -> Verdict:
+def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict:
     """Verify the run directory at ``path`` on its own, without a store.
+
+    Args:
+        path: the folder.
+        expected: the id of the run object that the manifest must be, where the caller knows one.
 
     Raises:
         NoRunDirectory: there is no folder at ``path``; a symbolic link is refused as such.
@@ -148,6 +152,8 @@ def verify_directory(path: Path) -> Verdict:
     try:
         data = _read_manifest(root, found)
         manifest = _parse(data, found) if data is not None else None
+        if expected is not None and data is not None and object_id("run", data) != expected:
+            found.add(FindingId.REF_MISMATCH, FILE_NAME, f"the store records {to_hex(expected)[:12]}")
         recorded = _recorded(manifest)
         present = _survey(root, recorded, found)
         if manifest is None:
@@ -277,7 +283,7 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> tuple[list[Finding],
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
             return [Finding(FindingId.TOCTOU, file.path, "it changed its kind while the folder was read")], []
         return [], [file.path]
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+    with os.fdopen(descriptor, "rb", buffering=0):
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             return [Finding(FindingId.TOCTOU, file.path, "it changed its kind while the folder was read")], []
@@ -419,17 +425,3 @@ def _object_finding(error: OmphalosError, path: str, found: _Findings) -> None:
         found.add(finding, path, error.message)
     else:
         found.unreadable.append(path)
-
-
-def same_run(directory: Path, run: ObjectId) -> bool:
-    """Say whether the manifest in a run directory is, byte for byte, the run object ``run``."""
-    found = _Findings()
-    try:
-        root = os.open(directory, FOLDER_FLAGS)
-    except OSError:
-        return False
-    try:
-        data = _read_manifest(root, found)
-    finally:
-        os.close(root)
-    return data is not None and object_id("run", data) == run

@@ -5,9 +5,9 @@ two people who run the reference job compare the same run.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from omphalos.screening.job import FeedSpec, Job, MatchSpec, RegistrySpec, SyntheticSpec
+from omphalos.screening.job import FeedSpec, RegistrySpec
 
 SCALES: Final = {"small": (500, 100), "full": (100_000, 5_000)}
 SOURCE: Final = "synthetic"
@@ -40,11 +40,11 @@ _COLUMNS: Final = {
 }
 
 
-def reference_job(scale: str = "full") -> Job:
-    """Return the reference job at a scale of ``SCALES``: (shipments, entities)."""
+def reference_table(scale: str = "full") -> dict[str, Any]:
+    """Return the reference job, as the table a job file would hold, at a scale of ``SCALES``: (shipments, entities)."""
     shipments, entities = SCALES[scale]
     name = "reference" if scale == "full" else f"reference-{scale}"
-    return Job(name, None, (), MatchSpec(), SyntheticSpec(seed=SEED, shipments=shipments, entities=entities))
+    return {"name": name, "synthetic": {"seed": SEED, "shipments": shipments, "entities": entities}}
 
 
 def reference_specs() -> tuple[FeedSpec, tuple[RegistrySpec, ...]]:

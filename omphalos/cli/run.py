@@ -1,0 +1,180 @@
+"""``omphalos run``: execute a plan and record the run."""
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from omphalos.cli.exits import Exit
+from omphalos.cli.main import App, Verb
+from omphalos.cli.output import escape
+from omphalos.format.errors import ErrorKind, OmphalosError
+
+if TYPE_CHECKING:
+    from omphalos.runs.execute import Machine
+    from omphalos.screening.job import Job
+
+MAX_JOB_FILE = 1 << 20
+
+
+class JobUnreadable(OmphalosError):
+    """The job file is not there or cannot be read."""
+
+    kind = ErrorKind.USAGE
+    id = "jobUnreadable"
+
+
+@click.command(cls=Verb, examples=["omphalos run --scale small", "omphalos run job.toml --set match.threshold_bp=9000"])
+@click.argument("job_file", required=False, metavar="[JOB.toml]")
+@click.option("--feed", metavar="FILE", help="Screen this feed instead.")
+@click.option("--registry", "registries", multiple=True, metavar="SOURCE=PATH", help="Take this list instead.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key of the job.")
+@click.option("--name", metavar="NAME", help="Name the run.")
+@click.option("--scale", type=click.Choice(["small", "full"]), help="Size of the reference job (without JOB.toml).")
+@click.option("--skip-existing", is_flag=True, help="Return at once if the plan is recorded.")
+@click.option("--threads", type=click.IntRange(1, 64), envvar="OMPHALOS_THREADS", help="Threads to use.")
+@click.option("--memory", default="2GiB", envvar="OMPHALOS_MEMORY", metavar="SIZE", help="Memory the engine may use.")
+@click.pass_obj
+def command(app: App, /, **options: Any) -> Exit:
+    """Execute a plan and record the run; the last line on stdout is the run_id.
+
+    Without JOB.toml this is the reference job on synthetic data. A plan that is recorded already is computed again
+    and compared: equal is said, different is an error (exit 1), and the recorded run stays.
+    """
+    job = read_job(app, options)
+    from omphalos.runs.execute import execute, existing_run
+
+    store = app.store_or_new()
+    if options["skip_existing"]:
+        recorded = existing_run(store, job)
+        if recorded is not None:
+            return _say(app, {"run_id": recorded, "again": True, "skipped": True}, [f"{recorded} is recorded already"])
+    outcome = execute(store, job, machine(app, options["threads"], options["memory"]))
+    summary = outcome.summary
+    lines = [
+        f"{summary['records']} records: {summary['accepted']} accepted, {summary['quarantined']} quarantined",
+        f"{summary['entities']} listed entities, {summary['review_items']} review items ({summary['review_high']} high)",
+    ]
+    if outcome.again:
+        lines.append("the plan was recorded already and gave the same tree again")
+    else:
+        lines.append(f"run directory: {outcome.directory}")
+    content = {
+        "run_id": outcome.run_id,
+        "id": outcome.run.hex(),
+        "tree": outcome.tree.hex(),
+        "path": str(outcome.directory),
+        "again": outcome.again,
+        "skipped": False,
+        "summary": summary,
+    }
+    return _say(app, content, lines)
+
+
+def _say(app: App, content: dict[str, Any], lines: list[str]) -> Exit:
+    if app.out.json:
+        app.out.document("omphalos.run/1", content)
+    else:
+        for line in lines:
+            app.out.message(line)
+        app.out.text(content["run_id"])
+    return Exit.DONE
+
+
+def read_job(app: App, options: dict[str, Any]) -> "Job":
+    """Return the job of the command line: a job file with overrides, or the reference job.
+
+    Raises:
+        JobError, JobUnreadable: the job file or an override is not one.
+    """
+    overrides = [*options["settings"]]
+    if options["name"]:
+        overrides.append(f'name="{options["name"]}"')
+    if options["job_file"] is None:
+        return _reference(options, overrides)
+    if options["scale"]:
+        raise click.UsageError("--scale is for the reference job, which takes no JOB.toml")
+    path = app.path(options["job_file"])
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_JOB_FILE + 1)
+    except OSError as error:
+        hint = "name a job file; without one the reference job runs"
+        raise JobUnreadable(f"the job file {escape(str(path))} cannot be read: {error.strerror}", hint=hint) from error
+    from omphalos.screening.job import parse_job
+
+    job = parse_job(text, base=path.parent, overrides=overrides)
+    return _replaced(app, job, options)
+
+
+def _reference(options: dict[str, Any], overrides: list[str]) -> "Job":
+    if options["feed"] or options["registries"]:
+        raise click.UsageError("--feed and --registry replace inputs of a JOB.toml, and none was named")
+    from pathlib import PurePath
+
+    from omphalos.screening.job import apply_overrides, job_of_table
+    from omphalos.screening.reference import reference_table
+
+    return job_of_table(apply_overrides(reference_table(options["scale"] or "full"), overrides), base=PurePath())
+
+
+def _replaced(app: App, job: "Job", options: dict[str, Any]) -> "Job":
+    """Return the job with the inputs named on the command line in place of its own."""
+    from dataclasses import replace
+
+    if options["feed"]:
+        if job.feed is None:
+            raise click.UsageError("--feed replaces the feed of a job, and this job generates its own")
+        job = replace(job, feed=replace(job.feed, path=app.path(options["feed"])))
+    for text in options["registries"]:
+        source, equals, path = text.partition("=")
+        if not equals or source not in {spec.source for spec in job.registries}:
+            known = ", ".join(spec.source for spec in job.registries) or "none"
+            raise click.UsageError(f"--registry {text}: write SOURCE=PATH with a source of the job ({known})")
+        specs = tuple(replace(s, path=app.path(path)) if s.source == source else s for s in job.registries)
+        job = replace(job, registries=specs)
+    return job
+
+
+def machine(app: App, threads: int | None, memory: str) -> "Machine":
+    """Return what an execution takes from this process: clock, environment, resources, progress."""
+    import locale
+
+    from omphalos.runs.environment import describe
+    from omphalos.runs.execute import Machine
+    from omphalos.screening.pipeline import Resources
+
+    cpus = len(os.sched_getaffinity(0))
+    environment = describe(
+        cpu_count=cpus,
+        locale=locale.setlocale(locale.LC_CTYPE, None),
+        timezone=os.environ.get("TZ") or time.tzname[0],
+    )
+    return Machine(
+        clock=lambda: datetime.now(UTC),
+        stopwatch=time.monotonic_ns,
+        environment=environment,
+        resources=Resources(threads=threads or cpus, memory_limit=memory),
+        progress=_Progress(app) if app.out.progress else lambda _stage: None,
+    )
+
+
+class _Progress:
+    """One line on the terminal that says which stage is at work and for how long; redrawn in place, gone at the end."""
+
+    STAGES = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "record", "end")
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def __call__(self, stage: str) -> None:
+        import sys
+
+        place = self.STAGES.index(stage)
+        total = len(self.STAGES) - 1
+        bar = "#" * (place * 20 // total)
+        text = f"\r[{bar:<20}] {place}/{total} {stage:<10}" if stage != "end" else "\r" + " " * 40 + "\r"
+        sys.stderr.write(text)
+        sys.stderr.flush()
