@@ -1,5 +1,7 @@
 """``omphalos ref``: list, get, set and delete refs; every change is a compare-and-swap."""
 
+from typing import Final
+
 import click
 
 from omphalos.cli.main import App, Verb, VerbGroup
@@ -14,6 +16,14 @@ class NoSuchRef(OmphalosError):
     id = "noSuchRef"
 
 
+PREFIX: Final = "refs/"
+
+
+def _below(name: str) -> str:
+    """Return a ref's name below ``refs/``, which may or may not be typed."""
+    return name.removeprefix(PREFIX)
+
+
 @click.group(cls=VerbGroup)
 def command() -> None:
     """List, get, set and delete refs."""
@@ -25,8 +35,8 @@ def command() -> None:
 def list_refs(app: App, prefix: str) -> None:
     """List the refs whose name starts with PREFIX."""
     refs = app.store().refs
-    ids = ((name, refs.get(name)) for name in refs.list(prefix))
-    found = [(name, to_hex(oid)) for name, oid in ids if oid is not None]
+    ids = ((name, refs.get(name)) for name in refs.list(_below(prefix)))
+    found = [(PREFIX + name, to_hex(oid)) for name, oid in ids if oid is not None]
     if app.out.json:
         app.out.document("omphalos.ref-list/1", {"refs": [{"name": name, "id": oid} for name, oid in found]})
     else:
@@ -39,7 +49,7 @@ def list_refs(app: App, prefix: str) -> None:
 @click.pass_obj
 def get(app: App, name: str) -> None:
     """Print the id a ref points at."""
-    oid = app.store().refs.get(name)
+    oid = app.store().refs.get(_below(name))
     if oid is None:
         raise NoSuchRef(f"there is no ref {name!r}", hint="'omphalos ref list' shows what there is")
     if app.out.json:
@@ -67,7 +77,7 @@ def set_ref(app: App, name: str, target: str, old: str | None) -> None:
 
     store = app.store()
     oid = resolve(store, target).id
-    store.refs.set(name, oid, old=_old(old))
+    store.refs.set(_below(name), oid, old=_old(old))
     if app.out.json:
         app.out.document("omphalos.ref/1", {"name": name, "id": to_hex(oid)})
 
@@ -79,8 +89,8 @@ def set_ref(app: App, name: str, target: str, old: str | None) -> None:
 def delete(app: App, name: str, old: str) -> None:
     """Delete the ref NAME; refused where it does not hold what --old says."""
     store = app.store()
-    if store.refs.get(name) is None:
+    if store.refs.get(_below(name)) is None:
         raise NoSuchRef(f"there is no ref {name!r}")
-    store.refs.delete(name, old=from_hex(old))
+    store.refs.delete(_below(name), old=from_hex(old))
     if app.out.json:
         app.out.document("omphalos.ref/1", {"name": name, "id": None})

@@ -37,7 +37,7 @@ def _weight(code: Exit) -> int:
 
 
 def _verdicts(app: App, name: str, deep: bool) -> list[Any]:
-    from omphalos.runs.lookup import name_run
+    from omphalos.runs.lookup import name_run, ref_of
     from omphalos.runs.verify import verify_directory, verify_recorded
     from omphalos.store.names import UnknownName
     from omphalos.store.store import StoreMissing
@@ -52,7 +52,7 @@ def _verdicts(app: App, name: str, deep: bool) -> list[Any]:
         if path.is_dir():
             return [_deepened(verify_directory(path), path, deep)]
         raise
-    verdicts = [verify_recorded(store, f"refs/runs/{run.run_id}", run.id)]
+    verdicts = [verify_recorded(store, ref_of(run.run_id), run.id)]
     directory = store.root / "artifacts" / "runs" / run.run_id
     if directory.is_dir():
         verdicts.append(_deepened(verify_directory(directory, expected=run.id), directory, deep))

@@ -18,8 +18,8 @@ from omphalos.runs.lookup import Run
 from omphalos.runs.method import hash_method
 from omphalos.screening.pipeline import screen
 from omphalos.store.checkout import checkout
-from omphalos.store.store import Store
 from omphalos.store.hashing import hash_file
+from omphalos.store.store import Store
 
 NOT_CHECKED = (NotChecked.SIGNATURES, NotChecked.LEDGER, NotChecked.MEANING, NotChecked.INPUTS_AUTHENTICITY)
 

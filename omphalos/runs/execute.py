@@ -35,6 +35,7 @@ from omphalos.format.merkle import artifacts_root
 from omphalos.format.plan import plan_id, run_id
 from omphalos.runs.building import Building, building, publish
 from omphalos.runs.inputs import CONFIG_PATH, Acquired, acquire, inputs_of
+from omphalos.runs.lookup import ref_of
 from omphalos.runs.method import put_method
 from omphalos.screening.job import Job
 from omphalos.screening.pipeline import JSON, PayloadFile, Resources, Screening, screen
@@ -108,11 +109,6 @@ def existing_run(store: Store, job: Job) -> str | None:
             stored[CONFIG_PATH] = store.objects.put_file(place.run / CONFIG_PATH)
             plan = _plan(store, job, acquired, stored, {})
     return plan.run_id if store.refs.get(ref_of(plan.run_id)) is not None else None
-
-
-def ref_of(identifier: str) -> str:
-    """Return the name of the ref of a run."""
-    return f"refs/runs/{identifier}"
 
 
 def execute(store: Store, job: Job, machine: Machine) -> Outcome:

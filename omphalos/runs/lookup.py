@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ObjectId, from_hex
 from omphalos.format.manifest import Manifest
-from omphalos.store.names import UnknownName, read_run, resolve
+from omphalos.store.names import RUNS, UnknownName, read_run, resolve
 from omphalos.store.store import Store
 
 
@@ -36,6 +36,11 @@ class Run:
     manifest: Manifest
 
 
+def ref_of(run_id: str) -> str:
+    """Return the name of the ref of a run, below ``refs/``."""
+    return RUNS + run_id
+
+
 def name_run(store: Store, text: str) -> RunName:
     """Return the run that ``text`` names; an exact run_id is found even where its objects are damaged or gone.
 
@@ -45,7 +50,7 @@ def name_run(store: Store, text: str) -> RunName:
         RefDamaged: the run's ref is damaged.
     """
     try:
-        oid = store.refs.get(f"refs/runs/{text}") if "/" not in text and ":" not in text else None
+        oid = store.refs.get(RUNS + text) if "/" not in text and ":" not in text else None
     except OmphalosError as error:
         if error.id == "badRefName":
             raise UnknownName(f"nothing is called {text!r}", hint="'omphalos log' lists the runs") from error

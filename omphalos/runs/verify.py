@@ -31,6 +31,7 @@ from omphalos.format.manifest import (
     decode_manifest,
 )
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS
+from omphalos.store.names import RUNS
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.refs import RefDamaged
 from omphalos.store.store import Store
@@ -352,7 +353,7 @@ def verify_recorded(store: Store, ref: str, run: ObjectId) -> Verdict:
     if manifest is None:
         return found.verdict(ref, None, 0, 0)
     found.extend(check_manifest(manifest))
-    if ref.startswith("refs/runs/") and ref.removeprefix("refs/runs/") != manifest.run_id:
+    if ref.startswith(RUNS) and ref.removeprefix(RUNS) != manifest.run_id:
         found.add(FindingId.REF_MISMATCH, ref, f"the manifest says {manifest.run_id}")
     _check_tree(store, manifest, found)
     _check_method(store, manifest, found)

@@ -37,7 +37,7 @@ WAREHOUSE_TABLES: Final = ("trade_feed", "registry", "entity_matches", "entity_s
 DEFAULT_CURRENCY: Final = "XXX"  # ISO 4217: no currency is involved
 
 PARQUET: Final = "application/vnd.apache.parquet"
-CSV: Final = "text/csv; charset=utf-8; header=present"
+CSV: Final = "text/csv; charset=utf-8"
 SQLITE: Final = "application/vnd.sqlite3"
 JSON: Final = "application/json"
 
@@ -182,14 +182,14 @@ def _ingest(con: Any, inputs: Inputs, work: Path, counts: dict[str, Any], done: 
     done.records["feed"] = loaded.records
     tables: list[RegistryRecords] = []
     for spec, parts in inputs.registries:
-        records = reader_for(spec.format).read(spec.source, parts, country_code=country_code)
+        records = reader_for(spec.format).read(spec.source, dict(parts), country_code)
         tables.append(records)
         counts["registries"].append(reports.registry_counts(records))
-        for part, number in records.records_per_file.items():
-            done.records[f"{spec.source}/{part}"] = number
-    for position, name in enumerate((*REGISTRY_TABLES, "registry_rejects")):
-        arrow = [records.to_arrow()[position] for records in tables]
-        reports.create_from_arrow(con, name, arrow)
+        for part, path in parts.items():
+            done.records[f"{spec.source}/{part}"] = records.counts.files[path.name].records
+    arrow = [records.to_arrow() for records in tables]
+    for name in (*REGISTRY_TABLES, "registry_rejects"):
+        reports.create_from_arrow(con, name, [parts[name] for parts in arrow])
     return int(loaded.records)
 
 

@@ -11,7 +11,7 @@ from omphalos.screening.job import FeedSpec, RegistrySpec
 
 SCALES: Final = {"small": (500, 100), "full": (100_000, 5_000)}
 SOURCE: Final = "synthetic"
-PART: Final = "entities"
+PART: Final = "list"
 SEED: Final = 1
 
 _COLUMNS: Final = {

@@ -41,8 +41,7 @@ def create_from_arrow(con: Any, name: str, tables: Sequence[Any]) -> None:
 
 def registry_counts(records: Any) -> dict[str, Any]:
     """Return what one registry held, as its part of the validation report."""
-    plain = as_plain(records.counts)
-    return {"source": records.source, **plain}
+    return {"source": records.source, **records.counts.as_json()}
 
 
 def matching(con: Any, report: Any, match: MatchSpec, truth: list[dict[str, Any]] | None) -> dict[str, Any]:
