@@ -27,22 +27,23 @@ class Defect:
     kind: str
 
 
-def defect_kinds(draws: Draws, rows: U64) -> tuple[Bools, U64]:
-    """Return which of the 0-based rows are defective, and the number of the kind each would have.
+def _defect_position(draws: Draws, hundred: U64) -> U64:
+    """Return the place of the defective row within its block: 1 to 99, so that the row before it is in the block."""
+    return draws.below("defect.position", hundred, DEFECT_BLOCK - 1) + np.uint64(1)
 
-    The first row of a block is never the one, so the row before a defective one is sound.
-    """
+
+def defect_kinds(draws: Draws, rows: U64) -> tuple[Bools, U64]:
+    """Return which of the 0-based rows are defective, and the number of the kind each would have."""
     block = rows // np.uint64(DEFECT_BLOCK)
-    position = draws.below("defect.position", block, DEFECT_BLOCK - 1) + np.uint64(1)
     turn = draws.below("defect.turn", np.zeros(1, dtype=np.uint64), len(DEFECTS))[0]
-    return rows % np.uint64(DEFECT_BLOCK) == position, (block + turn) % np.uint64(len(DEFECTS))
+    return rows % np.uint64(DEFECT_BLOCK) == _defect_position(draws, block), (block + turn) % np.uint64(len(DEFECTS))
 
 
 def planted(draws: Draws, rows: U64) -> Bools:
     """Return which of the 0-based rows carry a planted match."""
     block = rows // np.uint64(PLANT_BLOCK)
     hundred = rows // np.uint64(DEFECT_BLOCK)
-    defective = draws.below("defect.position", hundred, DEFECT_BLOCK - 1).astype(np.int64) + 1
+    defective = _defect_position(draws, hundred).astype(np.int64)
     # Two places of the block may be barred, the defective row and the one before it: draw among the other 48.
     barred = defective - 1 - (rows % np.uint64(DEFECT_BLOCK) // np.uint64(PLANT_BLOCK)).astype(np.int64) * PLANT_BLOCK
     position = draws.below("plant.position", block, PLANT_BLOCK - 2).astype(np.int64)
