@@ -1,0 +1,155 @@
+"""The store against plain dictionaries: any sequence of calls gives what the dictionaries say."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from omphalos.format.ids import KINDS, Kind, ObjectId, object_id
+from omphalos.store.checkout import checkout, status
+from omphalos.store.durable import Disk
+from omphalos.store.objects import KindMismatch, ObjectMissing
+from omphalos.store.refs import RefConflict
+from omphalos.store.store import Store
+from omphalos.store.treediff import diff_trees
+from omphalos.store.trees import hash_directory, lookup, put_paths, walk
+
+DATA = st.binary(max_size=3)
+NAMES = st.sampled_from(["tags/a", "tags/b", "runs/r", "runs/a"])
+PARTS = st.sampled_from(["a", "b", "a.b", "a-b", "B0", "é", "zz"])
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+
+
+class Quick(Disk):
+    """A disk that does not wait; power is not lost here."""
+
+    def sync_data(self, fd: int) -> None:
+        """Return at once."""
+
+    def sync_folder(self, fd: int) -> None:
+        """Return at once."""
+
+
+def without_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Drop files that stand where another file needs a folder."""
+    return {path: data for path, data in files.items() if not any(p.startswith(path + "/") for p in files)}
+
+
+FILES = st.dictionaries(PATHS, DATA, max_size=8).map(without_clashes)
+
+
+def put(store: Store, files: dict[str, bytes]) -> ObjectId:
+    return put_paths(store, {path: (len(data), store.objects.put("blob", data)) for path, data in files.items()})[0]
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Puts, refs and reopening, in any order."""
+
+    @initialize()
+    def start(self) -> None:
+        self.root = Path(tempfile.mkdtemp())
+        self.store = Store.init(self.root, disk=Quick())
+        self.objects: dict[ObjectId, tuple[Kind, bytes]] = {}
+        self.refs: dict[str, ObjectId] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "root"):
+            shutil.rmtree(self.root)
+
+    @rule(kind=st.sampled_from(KINDS), data=DATA)
+    def put(self, kind: Kind, data: bytes) -> None:
+        oid = self.store.objects.put(kind, data)
+        assert oid == object_id(kind, data)
+        self.objects[oid] = (kind, data)
+
+    @rule(files=FILES)
+    def put_tree(self, files: dict[str, bytes]) -> None:
+        tree = put(self.store, files)
+        self.objects.update((object_id("blob", data), ("blob", data)) for data in files.values())
+        assert {path: self.objects[oid][1] for path, _, oid in walk(self.store, tree)} == files
+        todo = [tree]
+        while todo:
+            node = todo.pop()
+            self.objects[node] = ("tree", self.store.objects.read("tree", node))
+            inner = {path.partition("/")[0] for path, _, _ in walk(self.store, node) if "/" in path}
+            todo += [lookup(self.store, node, name).id for name in inner]
+
+    @rule(name=NAMES, data=DATA, old=st.one_of(st.none(), DATA))
+    def set_ref(self, name: str, data: bytes, old: bytes | None) -> None:
+        expected = None if old is None else object_id("blob", old)
+        new = object_id("blob", data)
+        if self.refs.get(name) == expected:
+            self.store.refs.set(name, new, old=expected)
+            self.refs[name] = new
+        else:
+            with pytest.raises(RefConflict):
+                self.store.refs.set(name, new, old=expected)
+
+    @rule(name=NAMES)
+    def move_ref(self, name: str) -> None:
+        now = self.refs.get(name)
+        new = object_id("blob", b"" if now is None else now)
+        self.store.refs.set(name, new, old=now)
+        self.refs[name] = new
+
+    @rule(name=NAMES)
+    def delete_ref(self, name: str) -> None:
+        self.store.refs.delete(name, old=self.refs.pop(name, None))
+
+    @rule()
+    def reopen(self) -> None:
+        self.store = Store.open(self.root, disk=Quick())
+
+    @rule(kind=st.sampled_from(KINDS), data=DATA)
+    def read(self, kind: Kind, data: bytes) -> None:
+        for other in KINDS:
+            oid = object_id(other, data)
+            if oid not in self.objects:
+                with pytest.raises(ObjectMissing):
+                    self.store.objects.read(kind, oid)
+            elif other == kind:
+                assert self.store.objects.read(kind, oid) == data
+            else:
+                with pytest.raises(KindMismatch):
+                    self.store.objects.read(kind, oid)
+
+    @invariant()
+    def same(self) -> None:
+        if hasattr(self, "root"):
+            assert list(self.store.objects.ids()) == sorted(self.objects)
+            assert {name: self.store.refs.get(name) for name in self.store.refs.list()} == self.refs
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+@settings(max_examples=60)
+@given(a=FILES, b=FILES)
+def test_trees_and_folders_agree(
+    tmp_path_factory: pytest.TempPathFactory, a: dict[str, bytes], b: dict[str, bytes]
+) -> None:
+    """Walk, checkout, hash and status agree on any files, and the diff of two trees is that of the dictionaries."""
+    root = tmp_path_factory.mktemp("s")
+    store = Store.init(root, disk=Quick())
+    first, second = put(store, a), put(store, b)
+    assert [path for path, _, _ in walk(store, first)] == sorted(a)
+    checkout(store, first, root / "out")
+    assert hash_directory(root / "out")[0] == first
+    assert status(store, first, root / "out") == []
+    states = {entry.path: entry.state for entry in status(store, second, root / "out")}
+    expected = {p: "added" for p in a if p not in b} | {p: "removed" for p in b if p not in a}
+    expected |= {p: "modified" for p in a if p in b and a[p] != b[p]}
+    assert states == expected
+    changed = list(diff_trees(store, first, second))
+    assert [c.path for c in changed] == sorted(c.path for c in changed)
+    swapped = {c.path for c in changed if c.change == "typechange"}
+    plain = {c.path: c.change for c in changed if c.change != "typechange"}
+    opposite = {"added": "removed", "removed": "added", "modified": "modified"}
+    assert plain == {p: opposite[state] for p, state in expected.items() if p not in swapped}
+    assert all((p in a) != (p in b) for p in swapped)
+    shutil.rmtree(root)
