@@ -22,7 +22,7 @@ from omphalos.format.ids import ObjectId, from_hex
 from omphalos.format.merkle import artifacts_root
 from omphalos.format.paths import MAX_PATH_BYTES, check_paths, fold, show
 from omphalos.format.plan import NAME_PATTERN, is_name, plan_id, run_id
-from omphalos.format.tree import TreeError, build_tree
+from omphalos.format.tree import TreeError, root_of
 
 SCHEMA: Final = "omphalos.manifest/1"
 FILE_NAME: Final = "manifest.json"
@@ -284,7 +284,7 @@ def _check_roots(m: Manifest) -> list[Finding]:
         root = artifacts_root(m.artifacts).hex()
         if root != m.merkle_root:
             findings.append(_finding(FindingId.MERKLE_MISMATCH, f"computed {root[:12]}, recorded {m.merkle_root[:12]}"))
-        node = build_tree((file.path, file.size, from_hex(file.blake3)) for file in m.artifacts)[-1]
+        node = root_of(payload_files(m))
         if node.id.hex() != m.tree:
             findings.append(_finding(FindingId.TREE_MISMATCH, f"computed {node.id.hex()[:12]}, recorded {m.tree[:12]}"))
     except TreeError as error:
@@ -328,7 +328,7 @@ def is_created(text: str) -> bool:
 
 
 def payload_files(manifest: Manifest) -> list[tuple[str, int, ObjectId]]:
-    """Return ``(path, size, blob id)`` of every artifact, as ``build_tree`` takes them.
+    """Return ``(path, size, blob id)`` of every artifact, as ``build_tree`` takes it.
 
     Raises:
         IdError: if a digest is not 64 lower-case hex digits (never for a decoded manifest).

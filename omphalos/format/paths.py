@@ -104,28 +104,40 @@ def check_paths(paths: Iterable[str]) -> list[Finding]:
             repeated.add(path)
         seen.add(path)
     findings += [Finding(FindingId.DUPLICATE_ENTRY, show(path), "listed more than once") for path in repeated]
-    folders: dict[str, set[str]] = {}
-    for path in sorted(seen):
+    # Folders on the way to the present path, each with the names met in it: memory is linear in the paths, and a folder
+    # is judged as soon as it is left. The first is the root, whose own name is empty.
+    chain: list[tuple[str, list[str]]] = [("", [])]
+    for path in sorted(seen, key=component_order):
         broken = check_path(path)
         findings += [Finding(finding, show(path)) for finding in broken]
         if not _INCOMPARABLE.isdisjoint(broken):
             continue
-        head, _, name = path.rpartition("/")
-        # A folder met before is already listed in its own parents, all the way up.
-        while True:
-            known = head in folders
-            folders.setdefault(head, set()).add(name)
-            if known or not head:
-                break
-            head, _, name = head.rpartition("/")
-    findings += [
-        Finding(FindingId.PATH_FILE_DIR, path, "another path goes through this file")
-        for path in folders.keys() & seen
-        if path
-    ]
-    for folder, names in folders.items():
-        findings += _collisions(f"{folder}/" if folder else "", names)
+        *folders, name = path.split("/")
+        shared = 0
+        while shared < min(len(chain) - 1, len(folders)) and chain[shared + 1][0] == folders[shared]:
+            shared += 1
+        while len(chain) - 1 > shared:
+            findings += _leave(chain)
+        for folder in folders[shared:]:
+            chain[-1][1].append(folder)
+            chain.append((folder, []))
+            if "/".join(folders[: len(chain) - 1]) in seen:
+                findings.append(
+                    Finding(
+                        FindingId.PATH_FILE_DIR, "/".join(folders[: len(chain) - 1]), "another path goes through it"
+                    )
+                )
+        chain[-1][1].append(name)
+    while chain:
+        findings += _leave(chain)
     return sorted(findings)
+
+
+def component_order(path: str) -> str:
+    """Return a sort key under which paths stand component by component, so that what is in one folder is together."""
+    if "\0" in path:
+        path = path.replace("\0", "\0\x01")
+    return path.replace("/", "\0\0")
 
 
 def refusing(findings: Iterable[FindingId]) -> list[FindingId]:
@@ -173,8 +185,11 @@ def _replace(text: str) -> str:
 _INCOMPARABLE: Final = {FindingId.PATH_TOO_LONG, FindingId.PATH_TOO_DEEP, FindingId.NOT_UTF8}
 
 
-def _collisions(prefix: str, names: set[str]) -> list[Finding]:
-    """Return a finding for each name of one folder that folds to the same as an earlier one."""
+def _leave(chain: list[tuple[str, list[str]]]) -> list[Finding]:
+    """Take the innermost folder off the chain; return a finding for each name in it that folds like an earlier one."""
+    names = set(chain[-1][1])
+    prefix = "".join(f"{folder}/" for folder, _ in chain[1:])
+    chain.pop()
     first: dict[str, list[str]] = {}
     findings: list[Finding] = []
     if len(names) < 2:

@@ -7,8 +7,8 @@ whoever holds a ``TreeEntry`` need not ask again. msgspec does the heavy lifting
 encodes to the same bytes again.
 """
 
-import operator
-from collections.abc import Iterable, Sequence
+import collections
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -18,7 +18,15 @@ from omphalos.format import msgpack
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.ids import ID_BYTES, ObjectId, object_id
-from omphalos.format.paths import MAX_COMPONENTS, check_component, check_path, fold, in_byte_order, refusing
+from omphalos.format.paths import (
+    MAX_COMPONENTS,
+    check_component,
+    check_path,
+    component_order,
+    fold,
+    in_byte_order,
+    refusing,
+)
 
 MAX_DEPTH: Final = MAX_COMPONENTS
 MAX_ENTRIES: Final = 2**20
@@ -105,44 +113,49 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
 
 
 def build_tree(files: Iterable[tuple[str, int, ObjectId]]) -> list[TreeNode]:
-    """Build the nodes of a set of files ``(path, size, id)``, in any order.
+    """Return the nodes of a set of files, all in memory; otherwise as ``iter_tree``."""
+    return list(iter_tree(files))
 
-    Returns:
+
+def root_of(files: Iterable[tuple[str, int, ObjectId]]) -> TreeNode:
+    """Return the root node of a set of files, keeping no other; otherwise as ``iter_tree``."""
+    return collections.deque(iter_tree(files), maxlen=1)[0]
+
+
+def iter_tree(files: Iterable[tuple[str, int, ObjectId]]) -> Iterator[TreeNode]:
+    """Build the nodes of a set of files ``(path, size, id)``, in any order; memory is linear in the files.
+
+    Yields:
         Every node, folders before the folders that hold them; the last one is the root.
 
     Raises:
         TreeError: if a path breaks a rule, stands twice, or is a file and a folder; or a size is out of range.
     """
-    # A folder's files lie side by side when paths are sorted by component, and its end is met before its next sibling.
-    listed = sorted(((path.split("/"), size, oid) for path, size, oid in files), key=operator.itemgetter(0))
-    for parts, _, _ in listed:
-        broken = refusing(check_path("/".join(parts)))
+    names: list[str] = []  # of the folders on the way to the present file
+    entries: list[list[TreeEntry]] = [[]]  # met so far, of the root and of each of those folders
+
+    def close() -> TreeNode:
+        node = _node("/".join(names), entries.pop())
+        if names:
+            entries[-1].append(TreeEntry(names.pop(), "tree", node.size, node.id))
+        return node
+
+    for path, size, oid in sorted(files, key=lambda file: component_order(file[0])):
+        broken = refusing(check_path(path))
         if broken:
             raise TreeError(broken[0], f"a path breaks a rule: {broken[0].value}")
-    nodes: list[TreeNode] = []
-    open_names: list[str] = []
-    open_entries: list[list[TreeEntry]] = [[]]
-
-    def close() -> None:
-        node = _node("/".join(open_names), open_entries.pop())
-        nodes.append(node)
-        if open_names:
-            open_entries[-1].append(TreeEntry(open_names.pop(), "tree", node.size, node.id))
-
-    for parts, size, oid in listed:
+        *folders, name = path.split("/")
         shared = 0
-        while shared < min(len(open_names), len(parts) - 1) and open_names[shared] == parts[shared]:
+        while shared < min(len(names), len(folders)) and names[shared] == folders[shared]:
             shared += 1
-        while len(open_names) > shared:
-            close()
-        for name in parts[shared:-1]:
-            open_names.append(name)
-            open_entries.append([])
-        open_entries[-1].append(TreeEntry(parts[-1], "blob", size, oid))
-    while open_names:
-        close()
-    close()
-    return nodes
+        while len(names) > shared:
+            yield close()
+        for folder in folders[shared:]:
+            names.append(folder)
+            entries.append([])
+        entries[-1].append(TreeEntry(name, "blob", size, oid))
+    while entries:
+        yield close()
 
 
 def _node(path: str, entries: list[TreeEntry]) -> TreeNode:

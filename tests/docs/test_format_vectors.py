@@ -20,7 +20,7 @@ from omphalos.format.merkle import artifact_leaf, leaf_hash, tree_head
 from omphalos.format.paths import check_path, check_path_bytes, check_paths
 from omphalos.format.plan import plan_id, run_id
 from omphalos.format.strictjson import JsonError, parse
-from omphalos.format.tree import TreeEntry, TreeError, build_tree, decode_tree, encode_tree
+from omphalos.format.tree import TreeEntry, TreeError, decode_tree, encode_tree, root_of
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "format"
 # The least number of vectors of each page: a page that loses some to a broken fence fails here.
@@ -79,7 +79,7 @@ def _tree_of_files(v: Vector) -> None:
     for line in v["file"]:
         path, size, oid = line.rsplit(" ", 2)
         files.append((json.loads(path), int(size), ObjectId(from_hex(oid))))
-    root = build_tree(files)[-1]
+    root = root_of(files)
     assert (root.id.hex(), str(root.size)) == (v["id"][0], v["size"][0])
 
 

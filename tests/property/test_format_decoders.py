@@ -32,7 +32,7 @@ from omphalos.format.msgpack import CanonicalError
 from omphalos.format.paths import check_component, check_path, fold, refusing
 from omphalos.format.plan import plan_id, run_id
 from omphalos.format.strictjson import JsonError
-from omphalos.format.tree import TreeEntry, TreeError, build_tree, decode_tree, encode_tree
+from omphalos.format.tree import TreeEntry, TreeError, build_tree, decode_tree, encode_tree, root_of
 
 VALUES = st.recursive(
     st.text(max_size=300) | st.integers(0, 2**64 - 1) | st.binary(max_size=300),
@@ -282,7 +282,7 @@ def _manifest() -> Manifest:
         tool=Tool("omphalos", "é"),
         plan=Plan(plan.hex(), (), config.hex(), config.hex()),
         environment=Environment("3", "p", 1, "C", "UTC", {"x": "1"}),
-        tree=build_tree((f.path, f.size, from_hex(f.blake3)) for f in files)[-1].id.hex(),
+        tree=root_of((f.path, f.size, from_hex(f.blake3)) for f in files).id.hex(),
         merkle_root=artifacts_root(files).hex(),
         artifacts=files,
         control=(),

@@ -10,7 +10,7 @@ from omphalos.format.ids import blob_id, from_hex
 from omphalos.format.manifest import SCHEMA, Artifact, Environment, Manifest, Plan, PlanInput, Reports, Tool
 from omphalos.format.merkle import artifacts_root
 from omphalos.format.plan import plan_id, run_id
-from omphalos.format.tree import build_tree
+from omphalos.format.tree import root_of
 
 NAME = "daily"
 
@@ -51,7 +51,7 @@ def sealed(artifacts: list[Artifact], control: list[Artifact] | None = None) -> 
         tool=Tool("omphalos", "0.1.0"),
         plan=Plan(plan.hex(), inputs, config, "22" * 32),
         environment=Environment("3.11.7", "linux-x86_64", 2, "C.UTF-8", "UTC", {"sqlite": "3.45.1", "duckdb": "1.5.5"}),
-        tree=build_tree((a.path, a.size, from_hex(a.blake3)) for a in artifacts)[-1].id.hex(),
+        tree=root_of((a.path, a.size, from_hex(a.blake3)) for a in artifacts).id.hex(),
         merkle_root=artifacts_root(artifacts).hex(),
         artifacts=tuple(artifacts),
         control=tuple(control or ()),

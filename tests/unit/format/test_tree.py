@@ -12,6 +12,7 @@ from omphalos.format.tree import (
     build_tree,
     decode_tree,
     encode_tree,
+    root_of,
 )
 
 ID = blob_id(b"x")
@@ -118,6 +119,7 @@ def test_building_a_tree() -> None:
     assert [entry.name for entry in decode_tree(nodes[-1].data)] == ["a", "a.b", "b"]
     assert decode_tree(nodes[1].data)[0] == TreeEntry("b", "tree", 3, nodes[0].id)
     assert build_tree(reversed(files)) == nodes
+    assert root_of(files) == nodes[-1]
     assert all(object_id("tree", node.data) == node.id for node in nodes)
 
 
@@ -142,7 +144,7 @@ def test_the_tree_of_nothing() -> None:
 def test_files_that_are_no_tree(paths: list[str], finding: FindingId) -> None:
     """A set of paths that no folder could hold everywhere is refused with its finding."""
     with pytest.raises(TreeError) as caught:
-        build_tree([(path, 1, ID) for path in paths])
+        root_of([(path, 1, ID) for path in paths])
     assert caught.value.finding is finding
 
 
