@@ -63,7 +63,7 @@ def build_entity_scores(con: Con, currency: str) -> None:
     """Make ``entity_scores``: one row per entity with a match on a shipment, ordered by entity_id.
 
     Args:
-        con: the connection with ``entity_matches``, ``shipment_parties``, ``trade_feed``, ``party_matches``, ``registry``.
+        con: holds ``entity_matches``, ``shipment_parties``, ``trade_feed``, ``party_matches`` and ``registry``.
         currency: ISO 4217 code of the job; ``value_minor`` adds shipments in it (NULL where none has a value), and
             ``other_currency_shipments`` counts those with a value in another or unknown currency.
 

@@ -66,6 +66,7 @@ class Weights:
     scale_bp: int
     country_support: int
     country_conflict: int
+    unequal: int
     number_mismatch: int
     type_mismatch: int
     low_information: int

@@ -1,0 +1,152 @@
+"""Properties of matching that hold for any names."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rapidfuzz.distance import OSA
+
+from omphalos.screening.match import MatchParams, match_parties
+from omphalos.screening.match.candidates import gram_sets
+from omphalos.screening.match.integers import cut_by_cost, log2_milli
+from omphalos.screening.match.params import load_weights
+from omphalos.screening.match.tokens import Tokens
+
+LOOSE = MatchParams(1, 2, 3, max_candidates=1000)
+WORDS = st.text("ABCDE1Ж", min_size=1, max_size=9)
+NAMES = st.lists(WORDS, min_size=1, max_size=5).map(" ".join)
+FORM_SQL = "name AS full_form, name AS core_form, '' AS legal_forms, 'Latn' AS script, 0 AS low_information"
+
+
+def scores(parties: list[str], names: list[str], **more: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the match rows by (party name, matched name); each name is an entity of its own."""
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.register("p", pa.table({"name": pa.array(list(dict.fromkeys(parties)), pa.string())}))
+        con.register("n", pa.table({"name": pa.array(list(dict.fromkeys(names)), pa.string())}))
+        con.execute(f"CREATE TABLE parties AS SELECT 'P' || name AS party_id, name, 'DE' AS country, {FORM_SQL} FROM p")
+        con.execute(
+            "CREATE TABLE registry_forms AS "
+            f"SELECT name AS entity_id, 0 AS name_no, 'primary' AS name_kind, name, {FORM_SQL} FROM n"
+        )
+        con.execute(
+            "CREATE TABLE registry AS SELECT name AS entity_id, 'unknown' AS entity_type, "
+            "'DE' AS country, NULL::TEXT AS countries FROM n"
+        )
+        match_parties(con, LOOSE)
+        rows = con.execute("SELECT * FROM party_matches").to_arrow_table().to_pylist()
+    return {(row["party_id"][1:], row["entity_id"]): row for row in rows}
+
+
+@settings(max_examples=25)
+@given(st.lists(NAMES, min_size=1, max_size=6), st.lists(NAMES, min_size=1, max_size=6))
+def test_every_figure_stays_within_its_range(parties, names):
+    """Scores and features are basis points, and only an equal name reaches 10000."""
+    for (party, name), row in scores(parties, names).items():
+        assert all(0 <= value <= 10000 for key, value in row.items() if key.endswith("_bp"))
+        assert (row["score_bp"] == 10000) == (party == name)
+        assert set(filter(None, row["against"].split(";"))) <= set(row["reasons"].split(";"))
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(WORDS, min_size=2, max_size=5, unique=True).flatmap(lambda w: st.tuples(st.just(w), st.permutations(w)))
+)
+def test_the_order_of_the_words_hardly_matters(words):
+    """Any other order of the same words scores the same, just below the equal name."""
+    name, other = (" ".join(order) for order in words)
+    third = " ".join(sorted(words[0]))
+    found = scores([other, third], [name])
+    assert all(found[party, name]["core_bp"] == found[party, name]["token_bp"] == 10000 for party in (other, third))
+    changed = [found[party, name] for party in (other, third) if party != name]
+    assert len({row["score_bp"] for row in changed}) <= 1
+    assert all(row["score_bp"] < 10000 for row in changed)
+    assert all({"TOKEN_REORDER", "JOINED_TOKENS"} & set(row["reasons"].split(";")) for row in changed)
+
+
+@settings(max_examples=25)
+@given(NAMES, NAMES)
+def test_an_unrelated_entity_changes_nothing_but_what_it_says_of_frequency(party, name):
+    """Adding an entity that shares no letter with the others leaves every other row as it was."""
+    alone = scores([party], [name])
+    beside = scores([party], [name, "ZZZ QQQQ ZQZQ"])
+    assert {key: row for key, row in beside.items() if key[1] == name} == alone
+
+
+@settings(max_examples=40)
+@given(st.lists(WORDS, min_size=1, max_size=6), st.lists(WORDS, min_size=1, max_size=6))
+def test_alignment_equals_the_plain_definition(left, right):
+    """The batch alignment gives the coverage of a slow, obvious computation."""
+    weights = load_weights()
+    tokens = Tokens([" ".join(left)], [" ".join(right)], weights)
+    zero = np.zeros(1, dtype=np.int64)
+    aligned = tokens.align(zero, zero)
+
+    def alike(a: str, b: str) -> int:
+        if a == b:
+            return 10000
+        longer = max(len(a), len(b))
+        edits = longer // weights.letters_per_edit if longer >= weights.typo_from else 0
+        distance = OSA.distance(a, b)
+        if distance > edits or any(c.isdigit() for c in a + b):
+            return 0
+        return 10000 * (longer - distance) // longer
+
+    def cover(own: list[str], other: list[str]) -> list[int]:
+        best = [max(alike(word, there) for there in other) for word in own]
+        joins = {a + b for a, b in pairwise(other) if len(a + b) >= weights.join_from}
+        for i, word in enumerate(own):
+            if word in joins:
+                best[i] = 10000
+        for i, (a, b) in enumerate(pairwise(own)):
+            if len(a + b) >= weights.join_from and a + b in other:
+                best[i] = best[i + 1] = 10000
+        return best
+
+    words = tokens.words.tolist()
+    for own, other, share in ((left, right, aligned.party_bp), (right, left, aligned.name_bp)):
+        said = [int(tokens.information[words.index(word)]) for word in own]
+        covered = cover(own, other)
+        assert int(share[0]) == sum(w * c for w, c in zip(said, covered, strict=True)) // sum(said)
+    assert bool(aligned.extra[0]) == (0 in cover(left, right) + cover(right, left))
+
+
+@given(st.lists(st.text("AB Ж\U0001f600", max_size=12).map(lambda t: " ".join(t.split())), max_size=6))
+def test_grams_equal_the_plain_definition(forms):
+    """Packed 3-grams are those of each padded token, each once."""
+    made = gram_sets(forms)
+    edges = np.cumsum([0, *made.sizes.tolist()])
+    for i, form in enumerate(forms):
+        padded = [f" {word} " for word in form.split()]
+        plain = {word[k : k + 3] for word in padded for k in range(len(word) - 2)}
+        packed = {
+            "".join(chr((int(code) >> shift) & 0x1FFFFF) for shift in (42, 21, 0))
+            for code in made.codes[edges[i] : edges[i + 1]]
+        }
+        assert packed == plain
+        assert len(packed) == made.sizes[i]
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_information_is_the_exact_floor(total, part):
+    """log2_milli is floor(1000*log2(total/part)), checked with exact integers."""
+    value = log2_milli(total, part)
+    if part >= total:
+        assert value == 0
+    else:
+        assert part**1000 * 2**value <= total**1000 < part**1000 * 2 ** (value + 1)
+        assert abs(value - 1000 * math.log2(total / part)) < 1.001
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 60), st.integers(1, 10))
+def test_batches_cover_everything_once_and_keep_their_bounds(costs, limit, most):
+    """Ranges are consecutive, complete, never too long, and over the limit only for one item."""
+    ranges = cut_by_cost(np.array(costs, dtype=np.int64), limit, most)
+    assert [i for begin, end in ranges for i in range(begin, end)] == list(range(len(costs)))
+    for begin, end in ranges:
+        assert 1 <= end - begin <= most
+        assert end - begin == 1 or sum(costs[begin:end]) <= limit
