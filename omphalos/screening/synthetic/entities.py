@@ -57,7 +57,7 @@ _LISTING_DAYS = 3600  # up to November 2023, before the last shipments
 class TooManyEntitiesError(OmphalosError):
     """The word parts do not yield so many entities with distinct words."""
 
-    id = "synthetic-too-many-entities"
+    id = "tooManySyntheticEntities"
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ _PARTNERS = 8  # importers an exporter ships to, the first ones far more often
 
 _FLOWS = ("import", "export", "transit", "reexport")
 _BAD_DATES = ("2023-02-30", "31/31/2023", "2024-13-05", "not stated")
-_BAD_HS = ("0042.31.90", "00731815", "0000.00.00.00", "00847150")
+_BAD_HS = ("0042.31.90", "00731815", "7712.30.00.00", "77471500")
 _UNKNOWN_COUNTRIES = ("Ruritania", "Freedonia", "Elbonia", "Sylvania")
 _TAILS = ("00", "10", "20", "90")
 _SUFFIXES = (

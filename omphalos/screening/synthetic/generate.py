@@ -24,7 +24,7 @@ TRUTH_HEADER = ("declaration_id", "role", "entity_id", "variation")
 class SyntheticParamsError(OmphalosError):
     """The parameters are outside what can be generated."""
 
-    id = "synthetic-params"
+    id = "badSyntheticParams"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ MIDDLE = SyntheticParams(seed=9, shipments=12_000, entities=600)
 
 # Changing these is changing every recorded run of the reference job: do it knowingly.
 PINNED = {
-    "feed": "281d5867999e58fa4357eb16442e05e117844f955e784d51132b57402bccdeee",
+    "feed": "3d389f2da1ad30a77371bda48a46c5060e5846fd3f1764fd4b67ee7417f83303",
     "registry": "faacc6df9fc1c49eadd663eefa8a9518c845ed4fdf5fa50fc7dc2f6ffaca7903",
     "truth": "f8f7080d5f02a8d0d928110e22204ba2ec422b901583c50571099c0281d713da",
 }
@@ -273,7 +273,7 @@ def test_defects_are_where_they_are_said_to_be(feed: list[Row], truth: list[Row]
         seen.add(row["declaration_id"])
         if row["value"].startswith("-"):
             found[number] = "NEGATIVE_VALUE"
-        if row["hs_code"][:2] == "00":
+        if row["hs_code"][:2] in {"00", "77"}:
             found[number] = "BAD_HS_CHAPTER"
         if not {row[name] for name in ("exporter_country", "importer_country", "destination")} <= countries:
             found[number] = "UNKNOWN_COUNTRY"
