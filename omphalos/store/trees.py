@@ -15,7 +15,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import ObjectId, hasher
 from omphalos.format.paths import check_path, check_paths, refusing, show
-from omphalos.format.tree import TreeEntry, TreeError, build_tree, decode_tree
+from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, build_tree, decode_tree
 from omphalos.store import folders
 from omphalos.store.objects import read_source
 from omphalos.store.store import Store
@@ -84,8 +84,10 @@ def hash_directory(directory: Path) -> tuple[ObjectId, int]:
         files[path] = (size, ObjectId(state.digest()))
 
     _visit(directory, take)
-    root = build_tree((path, size, oid) for path, (size, oid) in files.items())[-1]
-    return root.id, root.size
+    root, total = EMPTY_TREE, 0
+    for node in build_tree((path, size, oid) for path, (size, oid) in files.items()):
+        root, total = node.id, node.size  # the root comes last
+    return root, total
 
 
 def put_paths(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:
@@ -209,7 +211,7 @@ def _list(folder: folders.Folder, above: str, paths: list[str], findings: list[F
 
 
 def _put_nodes(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:
-    nodes = build_tree((path, size, oid) for path, (size, oid) in files.items())
-    for node in nodes:
-        store.objects.put("tree", node.data)
-    return nodes[-1].id, nodes[-1].size
+    root, total = EMPTY_TREE, 0
+    for node in build_tree((path, size, oid) for path, (size, oid) in files.items()):
+        root, total = store.objects.put("tree", node.data), node.size  # the root comes last
+    return root, total
