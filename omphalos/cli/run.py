@@ -55,7 +55,8 @@ def command(app: App, /, **options: Any) -> Exit:
     summary = outcome.summary
     lines = [
         f"{summary['records']} records: {summary['accepted']} accepted, {summary['quarantined']} quarantined",
-        f"{summary['entities']} listed entities, {summary['review_items']} review items ({summary['review_high']} high)",
+        f"{summary['entities']} listed entities, {summary['review_items']} review items, "
+        f"{summary['review_high']} of them high",
     ]
     if outcome.again:
         lines.append("the plan was recorded already and gave the same tree again")

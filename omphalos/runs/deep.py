@@ -25,7 +25,7 @@ from omphalos.tables.write import BATCH
 
 
 def deepen(verdict: Verdict, directory: Path) -> Verdict:
-    """Return ``verdict`` with what a look inside the tables adds; a verdict that is not positive is returned as it is."""
+    """Return ``verdict`` with what a look inside the tables adds; one that is not positive is returned as it is."""
     if verdict.word != "verified":
         return verdict
     manifest = decode_manifest((directory / FILE_NAME).read_bytes())

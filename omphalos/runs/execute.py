@@ -198,7 +198,8 @@ def _compare(store: Store, identifier: str, recorded: ObjectId, tree: ObjectId) 
     more = f"\nand {len(changes) - 20} more" if len(changes) > 20 else ""
     raise NotReproduced(
         f"the plan of {identifier} was computed again and {len(changes)} artifacts differ\n{named}{more}",
-        hint=f"'omphalos diff {identifier} {to_hex(tree)[:12]}' shows them; 'show --json' gives the environment recorded",
+        hint=f"'omphalos diff {identifier} {to_hex(tree)[:12]}' shows them; "
+        "'omphalos show --json' has the environment of the first execution",
         undone=f"the recorded run stays as it was; the other tree is {to_hex(tree)}",
     )
 

@@ -86,7 +86,7 @@ def _generate(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
     files, places = [], {}
     for role, (path, format_) in parts.items():
         inside = path.relative_to(run).as_posix()
-        counted = {"feed": "feed", "registry": f"{SOURCE}/{PART}"}.get(role, "")
+        counted = {"feed": "feed", "registry": f"{SOURCE}/{PART}", "truth": "truth"}[role]
         files.append(InputFile(role, path.name, inside, format_, counted))
         places[role] = inside
     return files, {"feed": places["feed"], "registry": {SOURCE: {PART: places["registry"]}}, "truth": places["truth"]}

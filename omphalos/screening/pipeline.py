@@ -57,7 +57,7 @@ _PARQUET_FILES: Final = (
 _CSV_FILES: Final = (
     ("quarantine_feed", "quarantine", "quarantine"),
     ("quarantine_registry", "quarantine", "quarantine"),
-    ("review", "export", "exports"),
+    ("review_queue", "export", "exports"),
     ("entity_matches", "export", "exports"),
     ("entity_scores", "export", "exports"),
 )
@@ -164,9 +164,10 @@ def screen(
         build_entity_scores(con, currency)
         progress("review")
         build_review(con, currency)
+        con.execute("create view review_queue as select * from review")
         progress("package")
         _package(con, run, work, done)
-        truth = _truth(con, inputs.truth) if inputs.truth else None
+        truth = _truth(con, inputs.truth, done) if inputs.truth else None
         _report(run, done, "validation", {**counts, "warehouse": done.summary.pop("warehouse")})
         _report(run, done, "matching", reports.matching(con, report, match, truth))
         _report(run, done, "scoring", reports.scoring(con, currency))
@@ -298,13 +299,14 @@ def _report(run: Path, done: Screening, name: str, content: Mapping[str, Any]) -
     done.files.append(PayloadFile(path, "report", JSON))
 
 
-def _truth(con: Any, path: Path) -> list[dict[str, Any]]:
+def _truth(con: Any, path: Path, done: Screening) -> list[dict[str, Any]]:
     """Count how many planted matches among accepted shipments were found, by kind of variation."""
     con.execute(
         f"create temp table truth as select * from read_csv({quote(str(path))}, header = true, all_varchar = true, "
         "delim = ',', quote = '\"', escape = '\"', auto_detect = false, columns = "
         "{'declaration_id': 'varchar', 'role': 'varchar', 'entity_id': 'varchar', 'variation': 'varchar'})"
     )
+    done.records["truth"] = _count(con, "select count(*) from truth")
     rows = con.execute(
         "select t.variation, count(*), count(m.entity_id) from truth t "
         "join trade_feed f on f.shipment_id = t.declaration_id "
