@@ -6,6 +6,7 @@ before it extracts them, and the three are refused here, both by array operation
 A mapped value that is an object or a list makes the record a reject; ``null`` and an absent key are NULL.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,32 +44,35 @@ def load_jsonl(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
 
     Raises FeedShapeError where there is no record, or a mapped key occurs in no record.
     """
-    sink = Sink(con, feed)
     columns = mapped_columns(feed)
+    name = feed.path.name
     seen = np.zeros(len(columns), dtype=bool)
     names: set[str] = set()
     number = 0
+    with Sink(con, feed) as sink:
+        for data in _chunks(decoded):
+            number += _load_lines(con, sink, data, number, (columns, seen, names))
+        if not number:
+            raise FeedShapeError(f"no records: the feed {name} holds only empty lines", hint="is it cut short?")
+        if sink.loaded and not seen.all():
+            known = names | {column for column, found in zip(columns, seen, strict=True) if found}
+            check_columns(sorted(known), feed, name)
+    return sink.counts(number)
+
+
+def _chunks(decoded: DecodedFeed) -> Iterator[bytes]:
+    """Yield the text in pieces that end in a line end."""
     carry = b""
     with Path(decoded.path).open("rb") as file:
         file.seek(decoded.skip)
-        while True:
-            piece = file.read(CHUNK_BYTES)
+        while piece := file.read(CHUNK_BYTES):
             data = carry + piece
-            if not piece and data:
-                data += b"\n"
             cut = data.rfind(b"\n") + 1
             carry = data[cut:]
             if cut:
-                number += _load_lines(con, sink, data[:cut], number, (columns, seen, names))
-            if not piece:
-                break
-    if not number:
-        raise FeedShapeError(f"no records: the feed {feed.path.name} holds only empty lines", hint="is it cut short?")
-    if not seen.all() and sink.loaded:
-        check_columns(
-            sorted(names | {c for c, found in zip(columns, seen, strict=True) if found}), feed, feed.path.name
-        )
-    return sink.counts(number)
+                yield data[:cut]
+    if carry:
+        yield carry + b"\n"
 
 
 def _load_lines(con: Any, sink: Sink, data: bytes, number: int, shape: tuple[list[str], Bools, set[str]]) -> int:

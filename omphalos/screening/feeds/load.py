@@ -6,6 +6,7 @@ chunk, and the number it returns must be the number that went in. All cells stay
 """
 
 import csv
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,7 @@ def load_raw(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
     ``raw_feed``: source_row (1-based number of the record, header and empty lines not counted) and every feed field as
     VARCHAR, NULL where unmapped or a null value. ``raw_rejects``: source_row, field (NULL, the whole record), reason,
     value (its first 200 characters). Raises FeedShapeError where the header does not carry the mapped columns or no
-    record follows it; then the tables may exist, and hold nothing of use.
+    record follows it; after an error neither table exists. ``con`` must not be in a transaction.
     """
     if decoded.format == "jsonl":
         return load_jsonl(con, decoded, feed)
@@ -46,22 +47,25 @@ def load_raw(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
 
 def _load_csv(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
     name = feed.path.name
-    columns: list[str] = []
-    sink: Sink | None = None
     number = 0
-    for data, records in chunks(decoded, feed.delimiter, CHUNK_BYTES):
-        first = 0
-        if sink is None:
-            if not len(records.start):
-                continue
-            columns = _header(data, records, feed, name)
-            check_columns(columns, feed, name)
-            sink = Sink(con, feed)
-            first = 1
-        number += _load_chunk(sink, data, records, first, number, (columns, feed))
-    if sink is None or not number:
-        raise FeedShapeError(f"no records: the feed {name} has nothing after its header", hint="is it the right file?")
+    parts = chunks(decoded, feed.delimiter, CHUNK_BYTES)
+    head = next(parts, None)
+    if head is None:
+        raise _no_records(name)
+    columns = _header(*head, feed, name)
+    check_columns(columns, feed, name)
+    with Sink(con, feed) as sink:
+        first = 1
+        for data, records in itertools.chain([head], parts):
+            number += _load_chunk(sink, data, records, first, number, (columns, feed))
+            first = 0
+        if not number:
+            raise _no_records(name)
     return sink.counts(number)
+
+
+def _no_records(name: str) -> FeedShapeError:
+    return FeedShapeError(f"no records: the feed {name} has nothing after its header", hint="is it the right file?")
 
 
 def chunks(decoded: DecodedFeed, delimiter: str, size: int) -> Iterator[tuple[bytes, Records]]:

@@ -39,24 +39,24 @@ def load_parquet(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
             check_columns(schema.names, feed, name)
             for column in columns:
                 _check_type(schema.field(column), name)
-            sink = Sink(con, feed)
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
-                cells, bad = _texts([batch.column(column) for column in columns])
-                size += sum(cell.nbytes for cell in cells)
-                if size > limit:
-                    raise FeedDamaged(
-                        f"the feed {name} unpacks to more than {limit} bytes",
-                        hint=f"more than {MAX_RATIO} times its size; write it as CSV if it is meant to be so",
-                    )
-                rows = np.arange(number + 1, number + 1 + batch.num_rows, dtype=np.int64)
-                _put(sink, rows, cells, bad)
-                number += batch.num_rows
+            with Sink(con, feed) as sink:
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+                    cells, bad = _texts([batch.column(column) for column in columns])
+                    size += sum(cell.nbytes for cell in cells)
+                    if size > limit:
+                        raise FeedDamaged(
+                            f"the feed {name} unpacks to more than {limit} bytes",
+                            hint=f"more than {MAX_RATIO} times its size; write it as CSV if it is meant to be so",
+                        )
+                    rows = np.arange(number + 1, number + 1 + batch.num_rows, dtype=np.int64)
+                    _put(sink, rows, cells, bad)
+                    number += batch.num_rows
+                if not number:
+                    raise FeedShapeError(f"no records: the feed {name} has no row", hint="is it the right file?")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise FeedDamaged(
             f"the parquet file {name} cannot be read: {str(error)[:200]}", hint="fetch it again"
         ) from error
-    if not number:
-        raise FeedShapeError(f"no records: the feed {name} has no row", hint="is it the right file?")
     return sink.counts(number)
 
 
