@@ -78,9 +78,11 @@ def country_code(text: str) -> str | None:
     other name in parentheses, and a code followed by its own name ("VN, VIET NAM"). Beyond ISO 3166-1 it returns XK
     (Kosovo) and EU (European Union).
     """
-    text = text[:_MAX_CHARACTERS].strip()
+    text = text.strip()
+    if not text or len(text) > _MAX_CHARACTERS:
+        return None
     found = _lookup(text)
-    if found is not None or not text:
+    if found is not None:
         return found
     # Two spellings in one cell count only when they say the same: "Turkey (Turkiye)", never "China (Taiwan)".
     parts = _PARENTHESES.match(text)
@@ -96,7 +98,6 @@ def country_code(text: str) -> str | None:
 
 def is_known_unresolved(text: str) -> bool:
     """Say whether ``text`` is a word the table knows and leaves without a code on purpose."""
-    text = text[:_MAX_CHARACTERS]
     return fold(text) in _TABLE.refused_codes or _key(text) in _TABLE.refused_names
 
 

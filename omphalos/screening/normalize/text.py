@@ -143,16 +143,20 @@ def _one_script(match: re.Match[str]) -> str:
     Whichever side can be rewritten wholly in the other's letters gives way; where both can, Latin stays.
     """
     word = match[0]
-    if word.isascii():
+    latin = [char for char in word if char.isascii()]
+    others = [char for char in word if not char.isascii()]
+    if not latin or not others:
         return word
-    latin = [c for c in word if c.isascii()]
-    if not latin:
+    if min(others) >= "\u0400":
+        lookalikes, back = _CYRILLIC_LATIN, _LATIN_CYRILLIC
+    elif max(others) < "\u0400":
+        lookalikes, back = _GREEK_LATIN, _LATIN_GREEK
+    else:
         return word
-    for lookalikes, back in ((_CYRILLIC_LATIN, _LATIN_CYRILLIC), (_GREEK_LATIN, _LATIN_GREEK)):
-        if all(c.isascii() or c in lookalikes for c in word):
-            return "".join(lookalikes.get(c, c) for c in word)
-        if all(c in back for c in latin):
-            return "".join(back.get(c, c) for c in word)
+    if all(char in lookalikes for char in others):
+        return "".join(lookalikes.get(char, char) for char in word)
+    if all(char in back for char in latin):
+        return "".join(back.get(char, char) for char in word)
     return word
 
 
