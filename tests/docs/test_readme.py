@@ -111,7 +111,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, subpro
                     capture_output=True,
                     text=True,
                     check=False,
-                    timeout=280,
+                    timeout=600,
                 ),
             )
         )
@@ -119,6 +119,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, subpro
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the fixture executes the whole reference job, twice
 def test_commands_of_the_readme_work(executed: list[tuple[str, subprocess.CompletedProcess[str]]]) -> None:
     """Every command of README, executed in order in an empty folder, ends with exit code 0."""
     assert [command for command, _ in executed][:2] == ["scripts/run", "scripts/verify latest"]
@@ -127,6 +128,7 @@ def test_commands_of_the_readme_work(executed: list[tuple[str, subprocess.Comple
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the fixture executes the whole reference job, twice
 def test_the_first_command_prints_the_run_id_and_makes_what_is_drawn(
     executed: list[tuple[str, subprocess.CompletedProcess[str]]],
 ) -> None:
