@@ -177,7 +177,8 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
                 + CASE WHEN craft THEN {w.type_mismatch} ELSE 0 END
                 + CASE WHEN low THEN {w.low_information} ELSE 0 END
                 + CASE WHEN name_kind = 'weak' THEN {w.weak_alias} ELSE 0 END
-                + CASE WHEN equal_full THEN 0 ELSE {w.unequal} - {-w.thin_evidence} * {shortfall} // {FULL} END)) AS score_bp
+                + CASE WHEN equal_full THEN 0
+                       ELSE {w.unequal} - {-w.thin_evidence} * {shortfall} // {FULL} END)) AS score_bp
             FROM placed),
         best AS (
             SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}
