@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from omphalos.format import strictjson
 from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.ids import hasher
 from omphalos.format.paths import safe_name
 from omphalos.screening.job import FeedSpec, Job, job_of_table, normalized
 from omphalos.screening.pipeline import Inputs
@@ -30,6 +31,13 @@ class InputMissing(OmphalosError):
 
     kind = ErrorKind.USAGE
     id = "inputMissing"
+
+
+class InputTwice(OmphalosError):
+    """One and the same file stands twice among the inputs of a job."""
+
+    kind = ErrorKind.USAGE
+    id = "inputTwice"
 
 
 class BadConfiguration(OmphalosError):
@@ -107,16 +115,23 @@ def _collect(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
             files.append(InputFile("registry", path.name, inside, spec.format, f"{spec.source}/{part}"))
             copies.append((path, inside))
             registry[spec.source][part] = inside
-    for path, inside in copies:
-        _copy(path, run / inside)
+    seen: dict[tuple[str, str, str], str] = {}
+    for (path, inside), file in zip(copies, files, strict=True):
+        digest = _copy(path, run / inside)
+        twin = seen.setdefault((file.role, file.source, digest), inside)
+        if twin != inside:
+            raise InputTwice(
+                f"the file {path.name} stands twice among the inputs", hint="screen against each list once"
+            )
     return files, {"feed": f"inputs/feed/{safe_name(job.feed.path.name)}", "registry": registry}
 
 
-def _copy(path: Path, to: Path) -> None:
+def _copy(path: Path, to: Path) -> str:
+    """Copy a file into the run and return the BLAKE3 of what was copied."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("rb") as source, to.open("xb") as target:
-            _stream(source, target)
+            return _stream(source, target)
     except FileNotFoundError as error:
         raise InputMissing(
             f"no such file: {path}", hint="paths in a job file start at the job file's folder"
@@ -127,9 +142,12 @@ def _copy(path: Path, to: Path) -> None:
         raise InputMissing(f"may not be read: {path}", hint="check the file's permissions") from error
 
 
-def _stream(source: BinaryIO, target: BinaryIO) -> None:
+def _stream(source: BinaryIO, target: BinaryIO) -> str:
+    state = hasher("blob")
     while chunk := source.read(COPY_BYTES):
         target.write(chunk)
+        state.update(chunk)
+    return state.hexdigest()
 
 
 def read_config(data: bytes) -> dict[str, Any]:

@@ -1,0 +1,376 @@
+"""Whatever is changed in a run directory or in the store is found, under the id of its case."""
+
+import os
+import socket
+import sqlite3
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omphalos.format import strictjson
+from omphalos.format.findings import NotChecked
+from omphalos.runs.deep import deepen
+from omphalos.runs.execute import Outcome
+from omphalos.runs.verify import MAX_FINDINGS, NoRunDirectory, Verdict, verify_directory, verify_recorded
+from omphalos.store.store import Store
+
+Recorded = tuple[Path, Outcome]
+FILE = "exports/review_queue.csv"
+
+
+def _ids(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(finding.id.value, finding.path) for finding in verdict.findings]
+
+
+def _flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_good_run_directory_is_verified(run_directory: Path) -> None:
+    """An untouched run directory has no findings, and the verdict ends by naming what was not checked."""
+    verdict = verify_directory(run_directory)
+
+    assert ("verified", []) == (verdict.word, _ids(verdict))
+    assert 24 == verdict.files
+    assert NotChecked.SIGNATURES in verdict.not_checked
+    assert NotChecked.FINGERPRINTS in verdict.not_checked
+
+
+@pytest.mark.parametrize("at", [0, 100, -1])
+def test_one_flipped_bit_is_found(run_directory: Path, at: int) -> None:
+    """A bit flipped at the beginning, in the middle or at the end of an artifact is a hash mismatch."""
+    _flip(run_directory / FILE, at)
+
+    assert [("hashMismatch", FILE)] == _ids(verify_directory(run_directory))
+
+
+def _grow(folder: Path) -> None:
+    with (folder / FILE).open("ab") as stream:
+        stream.write(b"\n")
+
+
+def _shrink(folder: Path) -> None:
+    os.truncate(folder / FILE, 10)
+
+
+def _empty(folder: Path) -> None:
+    os.truncate(folder / FILE, 0)
+
+
+def _remove(folder: Path) -> None:
+    (folder / FILE).unlink()
+
+
+def _extra(folder: Path) -> None:
+    (folder / "exports" / "dist").mkdir()
+    (folder / "exports" / "dist" / "added.csv").write_text("x")
+
+
+def _dotfile(folder: Path) -> None:
+    (folder / ".hidden").write_text("x")
+
+
+def _empty_folder(folder: Path) -> None:
+    (folder / "exports" / "nothing").mkdir()
+
+
+def _symlink(folder: Path) -> None:
+    target = (folder / FILE).rename(folder.parent / "elsewhere.csv")
+    (folder / FILE).symlink_to(target)
+
+
+def _folder_link(folder: Path) -> None:
+    target = (folder / "exports").rename(folder.parent / "elsewhere")
+    (folder / "exports").symlink_to(target)
+
+
+def _fifo(folder: Path) -> None:
+    (folder / FILE).unlink()
+    os.mkfifo(folder / FILE)
+
+
+def _socket(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(folder)  # a socket's path may not be long
+        server.bind("s")
+        os.chdir(here)
+
+
+def _folder_for_file(folder: Path) -> None:
+    (folder / FILE).unlink()
+    (folder / FILE).mkdir()
+
+
+def _not_utf8(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")).write_text("x")
+
+
+def _no_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def _manifest_link(folder: Path) -> None:
+    target = (folder / "manifest.json").rename(folder.parent / "m.json")
+    (folder / "manifest.json").symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (_grow, [("sizeMismatch", FILE)]),
+        (_shrink, [("sizeMismatch", FILE)]),
+        (_empty, [("sizeMismatch", FILE)]),
+        (_remove, [("fileMissing", FILE)]),
+        (_extra, [("dirExtra", "exports/dist"), ("fileExtra", "exports/dist/added.csv")]),
+        (_dotfile, [("fileExtra", ".hidden")]),
+        (_empty_folder, [("dirExtra", "exports/nothing")]),
+        (_symlink, [("fileMissing", FILE), ("symlinkEntry", FILE)]),
+        (_fifo, [("fileMissing", FILE), ("specialFile", FILE)]),
+        (_socket, [("specialFile", "s")]),
+        (_folder_for_file, [("dirExtra", FILE), ("fileMissing", FILE)]),
+        (_not_utf8, [("notUtf8", "\\xff.csv")]),
+        (_manifest_link, [("symlinkEntry", "manifest.json")]),
+    ],
+)
+def test_each_kind_of_damage_has_its_finding(
+    run_directory: Path, damage: Callable[[Path], None], expected: list[tuple[str, str]]
+) -> None:
+    """Each way to damage a run directory gives exactly its findings and a negative verdict."""
+    damage(run_directory)
+
+    verdict = verify_directory(run_directory)
+
+    found = _ids(verdict)
+    if damage is _manifest_link:
+        found = [item for item in found if item[0] != "fileExtra" and item[0] != "dirExtra"]
+    assert expected == found
+    assert "refused" == verdict.word
+
+
+def test_a_linked_folder_hides_nothing(run_directory: Path) -> None:
+    """A folder replaced by a link is reported as a link, and its files as missing."""
+    _folder_link(run_directory)
+
+    found = _ids(verify_directory(run_directory))
+
+    assert ("symlinkEntry", "exports") in found
+    assert ("fileMissing", FILE) in found
+
+
+def test_without_a_manifest_everything_is_unrecorded(run_directory: Path) -> None:
+    """A run directory without its manifest is refused."""
+    _no_manifest(run_directory)
+
+    verdict = verify_directory(run_directory)
+
+    assert ("manifestMissing", "manifest.json") in _ids(verdict)
+    assert "refused" == verdict.word
+
+
+def test_the_run_directory_itself_may_not_be_a_link(run_directory: Path) -> None:
+    """A symbolic link to a good run directory is refused as a link."""
+    link = run_directory.parent / "link"
+    link.symlink_to(run_directory)
+
+    assert [("symlinkEntry", ".")] == _ids(verify_directory(link))
+
+
+def test_no_folder_is_no_run(tmp_path: Path) -> None:
+    """A path where there is no folder is an error of its own, not a verdict."""
+    with pytest.raises(NoRunDirectory):
+        verify_directory(tmp_path / "nothing")
+
+
+def test_two_digests_that_disagree_are_fatal(run_directory: Path) -> None:
+    """Bytes that have one of the recorded digests and not the other are a finding of their own."""
+    path = run_directory / "manifest.json"
+    manifest = strictjson.parse(path.read_bytes(), max_bytes=1 << 20)
+    assert isinstance(manifest, dict)
+    for artifact in manifest["artifacts"]:
+        if artifact["path"] == FILE:
+            artifact["sha256"] = "0" * 64
+    path.write_bytes(strictjson.dump(manifest))
+
+    verdict = verify_directory(run_directory)
+
+    assert ("hashDisagree", FILE) in _ids(verdict)
+    assert ("merkleMismatch", "manifest.json") in _ids(verdict)
+
+
+def test_a_manifest_that_is_no_manifest_is_refused(run_directory: Path) -> None:
+    """A manifest with a key twice, or that is not canonical, is refused under the id of the case."""
+    path = run_directory / "manifest.json"
+    good = path.read_bytes()
+
+    path.write_bytes(good.replace(b'"name":', b'"name": "x",\n  "name":', 1))
+    twice = _ids(verify_directory(run_directory))
+    path.write_bytes(good.rstrip() + b"\n\n")
+    spelled = _ids(verify_directory(run_directory))
+
+    assert ("jsonDuplicateKey", "manifest.json") in twice
+    assert ("manifestNotCanonical", "manifest.json") in spelled
+
+
+def test_another_runs_manifest_in_the_directory_is_found(run_directory: Path, copy: Recorded) -> None:
+    """A directory whose manifest is sound but not the one the store records is a mismatch."""
+    verdict = verify_directory(run_directory, expected=Store.open(copy[0]).objects.put("run", b"another"))
+
+    assert [("refMismatch", "manifest.json")] == _ids(verdict)
+
+
+def test_a_changed_normalization_of_a_name_is_a_warning(tmp_path: Path, run_directory: Path) -> None:
+    """A file whose name a file system spelled in NFD is checked under its recorded name, and a warning says so."""
+    from omphalos.runs.verify import _Findings, _survey
+
+    folder = tmp_path / "nfd"
+    folder.mkdir()
+    recorded = "é.csv"
+    (folder / unicodedata.normalize("NFD", recorded)).write_text("x")
+    root = os.open(folder, os.O_RDONLY)
+    found = _Findings()
+    present = _survey(root, {recorded}, found)
+    os.close(root)
+
+    assert {recorded: unicodedata.normalize("NFD", recorded)} == present
+    assert ["pathNormChanged"] == [finding.id.value for finding in found.kept]
+    assert not found.verdict("x", None, 0, 0).refused
+
+
+def test_a_flood_of_findings_is_bounded(run_directory: Path) -> None:
+    """More unrecorded files than can be listed still give a bounded list and a negative verdict."""
+    for number in range(MAX_FINDINGS + 5):
+        (run_directory / f"{number}.x").touch()
+
+    verdict = verify_directory(run_directory)
+
+    assert MAX_FINDINGS == len(verdict.findings)
+    assert 5 == verdict.suppressed
+    assert "refused" == verdict.word
+
+
+def _opened(descriptor: int) -> Path:
+    """Return the path of an open file."""
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
+def test_an_unreadable_file_makes_the_verdict_incomplete(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be read is never counted as checked, nor as tampered."""
+    true = os.read
+
+    def failing(descriptor: int, count: int) -> bytes:
+        if _opened(descriptor).name == "review_queue.csv":
+            raise OSError(5, "Input/output error")
+        return true(descriptor, count)
+
+    monkeypatch.setattr(os, "read", failing)
+    verdict = verify_directory(run_directory)
+
+    assert ("incomplete", (FILE,)) == (verdict.word, verdict.unreadable)
+
+
+def test_a_file_that_changes_while_it_is_read_is_found(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file touched between the first and the last byte is a finding, not something to try again."""
+    true = os.read
+
+    def meddling(descriptor: int, count: int) -> bytes:
+        if _opened(descriptor).name == "review_queue.csv":
+            os.utime(_opened(descriptor), ns=(1, 1))
+        return true(descriptor, count)
+
+    monkeypatch.setattr(os, "read", meddling)
+
+    assert [("toctou", FILE)] == _ids(verify_directory(run_directory))
+
+
+def _object(folder: Path, outcome: Outcome, path: str = FILE) -> Path:
+    """Return the object file of an artifact."""
+    import blake3
+
+    name = blake3.blake3((outcome.directory / path).read_bytes()).hexdigest()
+    return folder / "objects" / "large" / name[:2] / name[2:]
+
+
+def test_a_good_run_in_the_store_is_verified(copy: Recorded) -> None:
+    """The run as the store holds it has no findings."""
+    folder, outcome = copy
+
+    verdict = verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run)
+
+    assert ("verified", []) == (verdict.word, _ids(verdict))
+
+
+def test_a_damaged_object_is_found(copy: Recorded) -> None:
+    """A bit flipped in an object names the artifact it belongs to."""
+    folder, outcome = copy
+    _flip(_object(folder, outcome), 3)
+
+    assert [("objectDamaged", FILE)] == _ids(verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run))
+
+
+def test_a_missing_object_is_found(copy: Recorded) -> None:
+    """An object that is gone names the artifact it belongs to."""
+    folder, outcome = copy
+    _object(folder, outcome).unlink()
+
+    assert [("objectMissing", FILE)] == _ids(verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run))
+
+
+def test_a_damaged_run_object_is_found(copy: Recorded) -> None:
+    """A bit flipped in the run object itself leaves nothing to believe."""
+    folder, outcome = copy
+    name = outcome.run.hex()
+    _flip(folder / "objects" / "large" / name[:2] / name[2:], 9)
+
+    verdict = verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run)
+
+    assert [("objectDamaged", f"runs/{outcome.run_id}")] == _ids(verdict)
+
+
+def test_a_ref_that_names_another_run_is_found(copy: Recorded) -> None:
+    """A ref whose run says it is another is a mismatch."""
+    folder, outcome = copy
+
+    verdict = verify_recorded(Store.open(folder), "runs/other-000000000000", outcome.run)
+
+    assert [("refMismatch", "runs/other-000000000000")] == _ids(verdict)
+
+
+def test_deep_verification_reads_the_tables(run_directory: Path) -> None:
+    """With deep verification every fingerprint is computed again and nothing remains to be said about them."""
+    verdict = deepen(verify_directory(run_directory), run_directory)
+
+    assert ("verified", []) == (verdict.word, _ids(verdict))
+    assert NotChecked.FINGERPRINTS not in verdict.not_checked
+
+
+def test_deep_verification_finds_a_wrong_fingerprint(run_directory: Path) -> None:
+    """A fingerprint in the manifest that is not the table's is found although every byte is as recorded."""
+    path = run_directory / "manifest.json"
+    manifest = strictjson.parse(path.read_bytes(), max_bytes=1 << 20)
+    assert isinstance(manifest, dict)
+    named = [artifact for artifact in manifest["artifacts"] if artifact["path"] in (FILE, "review/review.parquet")]
+    named[0]["fingerprint"] = "0" * 64
+    named[1]["rows"] += 1
+    path.write_bytes(strictjson.dump(manifest))
+
+    found = _ids(deepen(verify_directory(run_directory), run_directory))
+
+    assert [("fingerprintMismatch", FILE), ("recordsMismatch", "review/review.parquet")] == found
+
+
+def test_deep_verification_opens_the_warehouse(run_directory: Path) -> None:
+    """The warehouse file of a good run is sound from within, and opening it changes nothing."""
+    path = run_directory / "warehouse" / "warehouse.sqlite"
+    before = path.read_bytes()
+
+    deepen(verify_directory(run_directory), run_directory)
+
+    assert before == path.read_bytes()
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        tables = {name for (name,) in db.execute("select name from sqlite_master where type = 'table'")}
+    assert {"trade_feed", "registry", "entity_matches", "entity_scores"} == tables
