@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.screening.match.params import MatchParams
 
 FEED_FIELDS: Final[tuple[str, ...]] = (
     "shipment_id",
@@ -79,6 +80,7 @@ THOUSANDS_SEPARATORS: Final[tuple[str, ...]] = ("", ",", ".", " ", "'", "\u00a0"
 JOB_SCHEMA: Final = "omphalos.job/1"
 MAX_JOB_BYTES: Final = 1 << 20
 MAX_INT: Final = (1 << 53) - 1
+_MATCH_DEFAULTS: Final = MatchParams()
 _FORMAT_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSION_SUFFIXES: Final = {".gz": "gzip", ".zst": "zstd"}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -130,10 +132,10 @@ class RegistrySpec:
 class MatchSpec:
     """Score thresholds in basis points, and how many candidates one party may have."""
 
-    threshold_bp: int = 8800
-    medium_bp: int = 9200
-    high_bp: int = 9500
-    max_candidates: int = 20
+    threshold_bp: int = _MATCH_DEFAULTS.threshold_bp
+    medium_bp: int = _MATCH_DEFAULTS.medium_bp
+    high_bp: int = _MATCH_DEFAULTS.high_bp
+    max_candidates: int = _MATCH_DEFAULTS.max_candidates
 
 
 @dataclass(frozen=True, slots=True)
