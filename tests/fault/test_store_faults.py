@@ -352,16 +352,18 @@ def test_a_sweep_spares_the_living(tmp_path: Path) -> None:
             Store(root, disk=hooked(before)).objects.put("blob", b"slow")
         finally:
             os._exit(0)
-    os.read(ready[0], 1)
-    Store.open(root).objects.put("blob", b"other")
-    assert len(os.listdir(quarantine)) == 1
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    try:
+        os.read(ready[0], 1)
+        Store.open(root).objects.put("blob", b"other")
+        assert len(os.listdir(quarantine)) == 1
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for fd in (*ready, *go):
+            os.close(fd)
     assert len(os.listdir(quarantine)) == 1
     Store.open(root).objects.put("blob", b"another")
     assert os.listdir(quarantine) == []
-    for fd in (*ready, *go):
-        os.close(fd)
 
 
 def number(value: int) -> ObjectId:
