@@ -105,7 +105,8 @@ def _lookup(text: str) -> str | None:
     folded = fold(text)
     if not folded:
         return None
-    code = _TABLE.by_code.get(folded)
+    # A word of another script is never a code, even where it folds to one (Egypt's Arabic name to MSR, Montserrat).
+    code = _TABLE.by_code.get(folded) if script_of(text) in {"Latn", "Zyyy"} else None
     if code is not None:
         return code
     key = _key(text)
