@@ -140,3 +140,34 @@ def test_the_first_command_prints_the_run_id_and_makes_what_is_drawn(
     assert place
     drawn = set(re.findall(r"^[├└]── ([^\s/]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert {path.name for path in Path(place[1]).iterdir()} == drawn
+
+
+@pytest.mark.slow
+def test_the_job_of_the_readme_works(tmp_path: Path) -> None:
+    """README's job file screens a feed and a list of the described form and finds the party that is on the list."""
+    (job,) = re.findall(r"^```toml\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "april.toml").write_text(job)
+    (tmp_path / "shipments.csv").write_text(
+        "Declaration,Date,Shipper,Consignee,Country,Value\n"
+        "D-1,2026-04-02,Northwind Optics AG,Zarubin Precision Instruments OOO,RU,1250.00\n"
+        "D-2,2026-04-03,Northwind Optics AG,Bakery of the Seven Bridges,PL,80.10\n"
+    )
+    (tmp_path / "watchlist.csv").write_text(
+        "entity_id,name,entity_type,country\nW-1,Zarubin Precision Instruments LLC,organization,Russia\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "omphalos", "run", "april.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.splitlines()[-1]
+    assert run_id.startswith("april-")
+    (queue,) = (tmp_path / "artifacts" / "runs" / run_id / "exports").glob("review*.csv")
+    review = queue.read_text(encoding="utf-8")
+    assert len(review.splitlines()) == 2
+    assert "Zarubin Precision Instruments OOO" in review
+    assert "our-watchlist:W-1" in review
