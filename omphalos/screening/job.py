@@ -234,7 +234,7 @@ def parse_job(text: bytes, *, base: PurePath, overrides: Sequence[str] = ()) -> 
 def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
     """Return a copy of the parsed job file with every ``dotted.key=value`` set, in order.
 
-    The value is read as a TOML value where it is one (``8700``, ``["iso", "dmy"]``, ``"007"``), else as plain text.
+    The value is read as a TOML value where it is one (``6800``, ``["iso", "dmy"]``, ``"007"``), else as plain text.
     A list of tables is reached by position, from 0: ``registry.0.path=lists/new``. Raises JobError for a text without
     ``=``, an empty key, or a path that leads through something that is not a table.
     """
@@ -243,7 +243,7 @@ def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table
         key, equals, value = override.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
-            raise JobError(f"not an override: {override}", hint="write key=value, such as match.threshold_bp=8700")
+            raise JobError(f"not an override: {override}", hint="write key=value, such as match.threshold_bp=6800")
         at: Any = result
         for depth, part in enumerate(parts[:-1]):
             at = _step(at, part, ".".join(parts[: depth + 1]))
