@@ -34,6 +34,11 @@ _HEX = frozenset("0123456789abcdef")
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def _place(oid: ObjectId) -> str:
+    name = oid.hex()
+    return f"objects/large/{name[:2]}/{name[2:]}"
+
+
 class ObjectMissing(OmphalosError):
     """The store does not hold an object."""
 
@@ -57,7 +62,7 @@ class ObjectDamaged(OmphalosError):
         what = f"hashes to {got.hex()[:SHORT_DIGITS]}" if got is not None else "is not a regular file"
         super().__init__(
             f"object {expected.hex()[:SHORT_DIGITS]} is damaged: its file {what}",
-            hint="keep the file as evidence; put the original content again, or fetch it from a remote",
+            hint=f"move {_place(expected)} elsewhere as evidence, then put the original content again or fetch it",
             undone="nothing that depends on it was written",
         )
         self.expected = expected
@@ -141,13 +146,11 @@ def read_source(fd: int, name: str) -> Iterator[bytes]:
     left = before.st_size
     while True:
         try:
-            chunk = os.read(fd, min(BUFFER_BYTES, left + 1))  # one byte more than is left shows a file that grows
+            chunk = os.read(fd, min(BUFFER_BYTES, left + 1))  # a file that grows gives one byte more than is left
         except OSError as problem:
             raise SourceUnreadable(name, problem) from problem
         if not chunk:
             break
-        if len(chunk) > left:
-            raise SourceChanged(name)
         left -= len(chunk)
         yield chunk
     if left or not unchanged(before, os.fstat(fd)):

@@ -82,6 +82,7 @@ def test_every_flipped_bit_is_found(store: Store) -> None:
         assert caught.value.expected == oid
         assert caught.value.got == blob_id(bytes(bad))
         assert caught.value.kind is ErrorKind.NEGATIVE
+        assert str(object_file(store, oid).relative_to(store.root)) in caught.value.hint
         with pytest.raises(ObjectDamaged):
             store.objects.kind_of(oid)
         with Path(os.devnull).open("wb") as sink, pytest.raises(ObjectDamaged):
