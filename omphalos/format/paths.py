@@ -190,18 +190,19 @@ def _leave(chain: list[tuple[str, list[str]]]) -> list[Finding]:
     names = set(chain[-1][1])
     prefix = "".join(f"{folder}/" for folder, _ in chain[1:])
     chain.pop()
-    first: dict[str, list[str]] = {}
     findings: list[Finding] = []
     if len(names) < 2:
         return findings
+    folded: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for name in sorted(names):
-        group = first.setdefault(fold(name), [])
-        if group:
-            normal = unicodedata.normalize("NFC", name)
-            twin = next((other for other in group if unicodedata.normalize("NFC", other) == normal), None)
-            finding = FindingId.PATH_CASE_COLLISION if twin is None else FindingId.PATH_NORM_COLLISION
-            findings.append(Finding(finding, prefix + name, f"collides with {prefix}{twin or group[0]}"))
-        group.append(name)
+        normal = unicodedata.normalize("NFC", name)
+        first = folded.setdefault(fold(name), name)
+        twin = spelled.setdefault(normal, name)
+        if first is not name:
+            finding = FindingId.PATH_CASE_COLLISION if twin is name else FindingId.PATH_NORM_COLLISION
+            other = first if twin is name else twin
+            findings.append(Finding(finding, prefix + name, f"collides with {prefix}{other}"))
     return findings
 
 

@@ -1,5 +1,7 @@
 """The path rules: every case of the attack list, each with its finding, and the names that must pass."""
 
+import itertools
+
 import pytest
 
 from omphalos.format.findings import Finding, FindingId
@@ -97,6 +99,7 @@ F = FindingId
         ("x" * 256, [F.PATH_TOO_LONG]),
         ("é" * 128, [F.PATH_TOO_LONG]),
         ("/".join(["x" * 127] * 8) + "x/x", [F.PATH_TOO_LONG]),
+        ("/".join(["株" * 80] * 5), [F.PATH_TOO_LONG]),
         ("/".join("a" * 65), [F.PATH_TOO_DEEP]),
         ("\ud800", [F.NOT_UTF8]),
     ],
@@ -146,6 +149,8 @@ def test_long_names_of_combining_marks_are_judged_quickly() -> None:
         (["x/A", "y/a"], []),
         (["a/b", "../a/b"], [(F.PATH_DOTDOT, "../a/b")]),
         (["\ud800"], [(F.NOT_UTF8, "\\ud800")]),
+        # A name with NULs must not come between the names of a folder and hide that they collide.
+        (["a/B", "a\0\0C", "a/b"], [(F.PATH_CONTROL, "a\0\0C"), (F.PATH_CASE_COLLISION, "a/b")]),
     ],
 )
 def test_sets_of_paths(paths: list[str], expected: list[tuple[FindingId, str]]) -> None:
@@ -158,6 +163,12 @@ def test_sets_of_paths(paths: list[str], expected: list[tuple[FindingId, str]]) 
 def test_a_collision_names_its_twin() -> None:
     """The detail says which name was there first."""
     assert check_paths(["d/a", "d/A"]) == [Finding(F.PATH_CASE_COLLISION, "d/a", "collides with d/A")]
+
+
+def test_a_folder_of_names_that_all_collide_is_judged_in_linear_time() -> None:
+    """Sixteen thousand spellings of one name are each reported once; the time does not grow with the square."""
+    names = ["".join(letters) for letters in itertools.product("aA", repeat=14)]
+    assert len(check_paths(names)) == len(names) - 1
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def test_accepted(text: str, value: object) -> None:
         (b"{,}", F.JSON_SYNTAX),
         (b'{"a"}', F.JSON_SYNTAX),
         (b'{"a":}', F.JSON_SYNTAX),
+        (b'{"a" 1}', F.JSON_SYNTAX),
         (b"{a:1}", F.JSON_SYNTAX),
         (b"{1:1}", F.JSON_SYNTAX),
         (b"[1}", F.JSON_SYNTAX),
