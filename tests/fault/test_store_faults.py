@@ -254,19 +254,23 @@ class PowerModel:
     def folder_of(fd: object) -> Path:
         return Path(f"/proc/self/fd/{fd}").readlink()
 
-    def before(self, name: str, args: tuple[object, ...], refs: Path, on_ref: Callable[[], None]) -> None:
+    def place(self, path: object, at: object = None) -> Path:
+        return Path(str(path)) if at is None else self.folder_of(at) / str(path)
+
+    def before(self, name: str, args: tuple[object, ...], below: Path, on_name: Callable[[], None]) -> None:
         if name == "write":
             self.dirty.add(os.fstat(args[0]).st_ino)  # type: ignore[arg-type]  # a descriptor
         elif name == "sync_data":
             self.dirty.discard(os.fstat(args[0]).st_ino)  # type: ignore[arg-type]  # a descriptor
         elif name == "make_folder":
-            self.loose.add(Path(str(args[0])))
+            self.loose.add(self.place(*args))
         elif name == "rename":
-            assert Path(str(args[0])).stat().st_ino not in self.dirty, "a name for bytes that are not on the disk"
-            target = Path(str(args[1]))
-            if refs in target.parents:
-                on_ref()
-            self.loose.add(target)
+            source, target, *at = args
+            assert self.place(source, *at).stat().st_ino not in self.dirty, "a name for bytes that are not on the disk"
+            final = self.place(target, *at)
+            if below in final.parents:
+                on_name()
+            self.loose.add(final)
         elif name == "sync_folder":
             folder = self.folder_of(args[0])
             self.loose = {path for path in self.loose if path.parent != folder}
@@ -286,6 +290,23 @@ def test_power_lost_at_a_ref(tmp_path: Path, source: Path) -> None:
     record(root, source, hooked(lambda name, args: model.before(name, args, root / "refs", on_ref)))
     assert len(refs_seen) == 2
     assert {path for path in model.loose if "quarantine" not in path.parts} == set()
+
+
+def test_power_lost_at_a_checkout(tmp_path: Path, source: Path) -> None:
+    """When a new destination can become visible, all of its files and folders are on the disk; then it is too."""
+    store = Store.init(tmp_path / "store")
+    tree, _ = put_directory(store, source)
+    model, seen = PowerModel(), []
+    out = tmp_path / "out"
+
+    def on_name() -> None:
+        seen.append({path for path in model.loose if len(path.relative_to(out).parts) > 1})
+
+    disk = hooked(lambda name, args: model.before(name, args, out, on_name))
+    checkout(Store(store.root, disk=disk), tree, out / "d")
+    assert seen[-1] == set()
+    assert out / "d" not in model.loose
+    assert out not in model.loose
 
 
 def test_power_lost_after_a_put_of_what_was_there(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_bad_names(store: Store, name: str) -> None:
     [
         b"",
         b"01" * 32,
+        b"01" * 32 + b" ",
+        b"01" * 32 + b"0",
         b"01" * 31 + b"\n",
         b"01" * 33 + b"\n",
         b"AB" * 32 + b"\n",
