@@ -2,18 +2,20 @@
 
 import click
 
+from omphalos.cli.config import MAX_THREADS
 from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import escape
-from omphalos.cli.run import machine
+from omphalos.cli.progress import progress
+from omphalos.cli.run import SIZE, engine_failures, machine
 
 CODES = {"identical": Exit.DONE, "different": Exit.NEGATIVE, "not-rerunnable": Exit.INCOMPLETE}
 
 
 @click.command(cls=Verb, examples=["omphalos certify latest", "omphalos certify latest --json"])
 @click.argument("name", metavar="RUN")
-@click.option("--threads", type=click.IntRange(1, 64), envvar="OMPHALOS_THREADS", help="Threads to use.")
-@click.option("--memory", default="2GiB", envvar="OMPHALOS_MEMORY", metavar="SIZE", help="Memory the engine may use.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Threads to use.")
+@click.option("--memory", type=SIZE, metavar="SIZE", help="Memory the engine may use, such as 2GiB.")
 @click.pass_obj
 def command(app: App, name: str, threads: int | None, memory: str) -> Exit:
     """Execute the plan of RUN again from the inputs it recorded, and compare every artifact by digest.
@@ -26,7 +28,8 @@ def command(app: App, name: str, threads: int | None, memory: str) -> Exit:
 
     store = app.store()
     run = resolve_run(store, name)
-    result = certify(store, run, machine(app, threads, memory))
+    with progress(app.out) as stage, engine_failures():
+        result = certify(store, run, machine(threads, memory, stage))
     if app.out.json:
         app.out.document("omphalos.certify/1", {"run_id": run.run_id, **result.document()})
         return CODES[result.outcome]

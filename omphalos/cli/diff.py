@@ -36,6 +36,7 @@ def command(app: App, before: str, after: str, stat: bool) -> Exit:
         why = causes(manifests[0], manifests[1])
         counts = input_counts(manifests[0], manifests[1])
     changes = list(diff_trees(store, *trees))
+    total = {change: sum(1 for c in changes if c.change == change) for change in MARKS}
     if app.out.json:
         rows = [
             {
@@ -46,10 +47,10 @@ def command(app: App, before: str, after: str, stat: bool) -> Exit:
             }
             for change in changes
         ]
-        ids = {"a": to_hex(trees[0]), "b": to_hex(trees[1])}
-        app.out.document("omphalos.diff/1", {**ids, "causes": why, "inputs": counts, "changes": rows})
+        content = {"a": to_hex(trees[0]), "b": to_hex(trees[1]), "causes": why, "inputs": counts, "counts": total}
+        app.out.document("omphalos.diff/1", content if stat else {**content, "changes": rows})
     else:
-        _print(app, why, counts, changes, stat)
+        _print(app, why, counts, changes, total, stat)
     return Exit.NEGATIVE if changes else Exit.DONE
 
 
@@ -57,7 +58,14 @@ def _entry(entry: Any) -> dict[str, Any] | None:
     return {"kind": entry.kind, "size": entry.size, "id": to_hex(entry.id)} if entry else None
 
 
-def _print(app: App, why: list[dict[str, Any]], counts: list[dict[str, Any]], changes: list[Any], stat: bool) -> None:
+def _print(
+    app: App,
+    why: list[dict[str, Any]],
+    counts: list[dict[str, Any]],
+    changes: list[Any],
+    total: dict[str, int],
+    stat: bool,
+) -> None:
     out = app.out
     if not changes and not why:
         out.text("equal")
@@ -68,7 +76,6 @@ def _print(app: App, why: list[dict[str, Any]], counts: list[dict[str, Any]], ch
         out.text(
             f"input {escape(count['role'])} {escape(count['source'])}: {count['before']} -> {count['after']} records"
         )
-    total = {change: sum(1 for c in changes if c.change == change) for change in MARKS}
     out.text(", ".join(f"{number} {change}" for change, number in total.items() if number) or "no artifact differs")
     if stat:
         return

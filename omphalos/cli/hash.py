@@ -17,7 +17,7 @@ def command(app: App, paths: tuple[str, ...]) -> None:
 
     rows = []
     for text in paths:
-        path = app.path(text)
+        path = app.existing(text)
         if path.is_dir():
             oid, size = hash_directory(path)
             rows.append({"path": text, "kind": "tree", "id": to_hex(oid), "size": size})

@@ -1,7 +1,5 @@
 """``omphalos init``: make a store; making it again changes nothing."""
 
-from pathlib import Path
-
 import click
 
 from omphalos.cli.main import App, Verb
@@ -14,7 +12,7 @@ def command(app: App, folder: str | None) -> None:
     """Make a store (objects/ and refs/) in DIR, or in the working directory."""
     from omphalos.store.store import Store
 
-    root = app.path(folder) if folder else Path(app.store_option or app.cwd)
+    root = app.path(folder) if folder else app.store_folder or app.cwd
     existed = (root / "objects").is_dir()
     store = Store.init(root)
     if app.out.json:

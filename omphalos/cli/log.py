@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import escape, human_size
 from omphalos.format.ids import to_hex
@@ -12,14 +13,14 @@ from omphalos.format.ids import to_hex
 @click.command(cls=Verb, examples=["omphalos log", "omphalos log -n 5 --json"])
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="Show at most this many.")
 @click.pass_obj
-def command(app: App, limit: int | None) -> None:
-    """List the runs, newest first; one that cannot be read is listed last, with the reason."""
+def command(app: App, limit: int | None) -> Exit:
+    """List the runs, newest first; one that cannot be read is listed last, with the reason (exit 3)."""
     from omphalos.store.names import runs
 
     entries = runs(app.store())[:limit]
     if app.out.json:
         app.out.document("omphalos.log/1", {"runs": [_document(entry) for entry in entries]})
-        return
+        return _code(entries)
     for entry in entries:
         if entry.manifest is None:
             reason = entry.error.message if entry.error else "unreadable"
@@ -33,6 +34,11 @@ def command(app: App, limit: int | None) -> None:
         )
     if not entries:
         app.out.message("no runs yet: 'omphalos run' makes one")
+    return _code(entries)
+
+
+def _code(entries: list[Any]) -> Exit:
+    return Exit.INCOMPLETE if any(entry.error for entry in entries) else Exit.DONE
 
 
 def _document(entry: Any) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 Rules of this file: nothing but click, msgspec and the standard library is imported before a verb is chosen; a verb's
 module is imported when the verb is used; an unexpected exception is an internal error (70) with its traceback only on
-request; a broken pipe ends the program quietly.
+request; a reader that has gone away is no error, and does not hide a verdict from the exit code.
 """
 
+import difflib
+import errno
 import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from omphalos import __version__
+from omphalos.cli.config import PLACE_ONLY, SETTINGS, Value, settings
 from omphalos.cli.exits import MEANINGS, Exit
-from omphalos.cli.output import Out
-from omphalos.format.errors import OmphalosError
+from omphalos.cli.output import Out, escape
+from omphalos.cli.streams import flush_stdout, hang_up, prepare
+from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
     from omphalos.store.store import Store
@@ -44,9 +48,22 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "ls": ("ls", "list a tree"),
     "hash": ("hash", "print the id a file or folder would have; store nothing"),
     "ref": ("ref", "list, get, set and delete refs"),
+    "config": ("settings", "show the settings in force and where each was said"),
     "completion": ("completion", "print a shell completion script"),
 }
 PLUMBING: Final = ("put", "cat", "tree", "ls", "hash", "ref")
+EXAMPLES: Final = ("omphalos run --scale small", "omphalos verify latest")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+# Where the contexts of one call keep what its common options said (click's own place for such things).
+_FLAGS: Final = "omphalos.flags"
+_OUT: Final = "omphalos.out"
+
+
+class NoSuchFile(OmphalosError):
+    """A file or folder named on the command line is not there."""
+
+    kind = ErrorKind.USAGE
+    id = "noSuchFile"
 
 
 @dataclass
@@ -55,17 +72,23 @@ class App:
 
     out: Out
     cwd: Path
-    store_option: str | None
+    settings: Mapping[str, Value]
+
+    @property
+    def store_folder(self) -> Path | None:
+        """The folder that was named as the store's, if any was."""
+        value = self.settings["store"].value
+        return None if value is None else Path(str(value))
 
     def store(self) -> "Store":
-        """Open the store: ``--store`` (or OMPHALOS_STORE), else the nearest one in or above the working directory.
+        """Open the store: the folder that was named, else the nearest one in or above the working directory.
 
         Raises:
             StoreMissing: there is none.
         """
         from omphalos.store.store import Store
 
-        return Store.open(self.path(self.store_option)) if self.store_option else Store.find(self.cwd)
+        return Store.open(self.store_folder) if self.store_folder else Store.find(self.cwd)
 
     def store_or_new(self) -> "Store":
         """Open the store as ``store`` does; where there is none, make one and say so on stderr."""
@@ -74,7 +97,7 @@ class App:
         try:
             return self.store()
         except StoreMissing:
-            store = Store.init(self.path(self.store_option) if self.store_option else self.cwd)
+            store = Store.init(self.store_folder or self.cwd)
             self.out.message(f"made a store in {store.root}")
             return store
 
@@ -82,9 +105,25 @@ class App:
         """Return a path from the command line, relative to the working directory."""
         return self.cwd / text
 
+    def existing(self, text: str) -> Path:
+        """Return a path from the command line that must be there.
 
-class Verb(click.Command):
-    """A command with the options every command has, and help that leads with two examples."""
+        Raises:
+            NoSuchFile: it is not; the hint offers what is spelled alike.
+        """
+        path = self.path(text)
+        if os.path.lexists(path):
+            return path
+        try:
+            near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1)
+        except OSError:
+            near = []
+        hint = f"did you mean {escape(near[0])!r}?" if near else "names are relative to the working directory"
+        raise NoSuchFile(f"no such file or folder: '{escape(text)}'", hint=hint)
+
+
+class _Helpful(click.Command):
+    """Help that leads with examples, and the options every command has, wherever in the line they stand."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
@@ -92,48 +131,76 @@ class Verb(click.Command):
         self.examples = tuple(examples)
         self.params += common_options()
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Build the ``App`` out of the common options and call the verb with it."""
-        own = ctx.params
-        json = bool(own.pop("json_", False))
-        no_color = bool(own.pop("no_color", False))
-        no_progress = bool(own.pop("no_progress", False))
-        out = Out(json=json, no_color=no_color, no_progress=no_progress)
-        ctx.color = out.color
-        ctx.obj = App(out=out, cwd=Path.cwd(), store_option=own.pop("store", None))
-        return super().invoke(ctx)
-
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, examples, description, options."""
         self.format_usage(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
                 for example in self.examples:
-                    formatter.write_text(example)
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
         self.format_epilog(ctx, formatter)
 
 
-def common_options() -> list[click.Parameter]:
-    """Return the options every command takes."""
-    return [
-        click.Option(["--store"], metavar="DIR", envvar="OMPHALOS_STORE", help="The store's folder."),
-        click.Option(["--json", "json_"], is_flag=True, envvar="OMPHALOS_JSON", help="Write JSON to stdout."),
-        click.Option(["--no-color"], is_flag=True, help="Write no colour."),
-        click.Option(["--no-progress"], is_flag=True, envvar="OMPHALOS_NO_PROGRESS", help="Show no progress."),
-    ]
+class Verb(_Helpful):
+    """A command. ``surroundings=False`` is for a verifier, which takes no setting but flags and the store's place."""
 
-
-class VerbGroup(click.Group):
-    """A group within a verb (``ref list``): shares the help flags of every verb."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+    def __init__(self, *args: Any, surroundings: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.keep = None if surroundings else PLACE_ONLY
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Build the ``App`` out of the common options and the settings, and call the verb with it."""
+        flags = ctx.meta.get(_FLAGS, {})
+        known = {setting.key: flags[setting.key] for setting in SETTINGS if setting.key in flags}
+        known |= {key: ctx.params[key] for key in ("threads", "memory") if ctx.params.get(key) is not None}
+        cwd = _working_directory()
+        found = settings(known, os.environ, cwd, keep=self.keep)
+        for key in ("threads", "memory"):
+            if key in ctx.params:
+                ctx.params[key] = found[key].value
+        out = Out(
+            json=bool(found["json"].value),
+            no_color="no-color" in flags,
+            no_progress=bool(found["no-progress"].value),
+        )
+        ctx.color = out.color
+        ctx.meta[_OUT].append(out)
+        ctx.obj = App(out=out, cwd=cwd, settings=found)
+        return super().invoke(ctx)
 
 
-class Root(click.Group):
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NoSuchFile("the working directory is gone", hint="change to a folder that is there") from error
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options every command takes; what they say is collected for the verb, the last one said wins."""
+    said: list[tuple[list[str], dict[str, Any]]] = [
+        (["--store"], {"metavar": "DIR", "help": "The store's folder."}),
+        (["--json"], {"is_flag": True, "help": "Write JSON to stdout."}),
+        (["--no-color"], {"is_flag": True, "help": "Write no colour."}),
+        (["--no-progress"], {"is_flag": True, "help": "Draw no progress."}),
+    ]
+    return [click.Option(names, expose_value=False, callback=_collect, **more) for names, more in said]
+
+
+def _collect(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE:
+        if value == "":
+            raise click.BadParameter("an empty text names no folder", ctx, param)
+        ctx.meta.setdefault(_FLAGS, {})[param.opts[0].removeprefix("--")] = value
+
+
+class VerbGroup(_Helpful, click.Group):
+    """A group within a verb (``ref list``)."""
+
+
+class Root(_Helpful, click.Group):
     """The command ``omphalos``: knows its verbs by name and imports one only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -148,6 +215,14 @@ class Root(click.Group):
         command: click.Command = module.command(cmd_name) if VERBS[cmd_name][0] == "later" else module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb; one that does not exist is refused with those spelled alike, none of them imported."""
+        if args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=VERBS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs and their one line, without importing any of them."""
         for title, wanted in (("Commands", False), ("Plumbing", True)):
@@ -157,14 +232,16 @@ class Root(click.Group):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 
 
-def _root() -> Root:
+def root() -> Root:
+    """Return the command ``omphalos``."""
     return Root(
         name="omphalos",
+        examples=EXAMPLES,
         help=(
             "Screen shipments against sanctions and export-control lists, and keep each run as a record that anyone "
-            "can check.\n\n\b\nExamples:\n  omphalos run --scale small\n  omphalos verify latest"
+            "can check."
         ),
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"max_content_width": 100},
         params=[
             click.Option(
                 ["--version"],
@@ -193,8 +270,20 @@ def _usage_failure(out: Out, error: click.ClickException) -> Exit:
         hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
     message = error.message if isinstance(error, click.NoSuchOption | click.NoSuchCommand) else error.format_message()
     message = message.rstrip(".")
-    out.failure(Exit.USAGE, "usage", message[:1].lower() + message[1:], hint)
+    out.failure(Exit.USAGE, "usage", message[:1].lower() + message[1:], hint, "nothing was done")
     return Exit.USAGE
+
+
+def _early_out(argv: Sequence[str]) -> Out:
+    """Return the voice for a failure that comes before a verb has read its options."""
+    words = list(argv)[: list(argv).index("--")] if "--" in argv else list(argv)
+    json = "--json" in words
+    if not json and next((word for word in words if not word.startswith("-")), "") != "verify":
+        try:
+            json = bool(settings({}, os.environ, Path.cwd())["json"].value)
+        except (OmphalosError, OSError):
+            json = False  # the settings may be the very thing that failed
+    return Out(json=json, no_color="--no-color" in words)
 
 
 def run(argv: Sequence[str]) -> Exit:
@@ -203,42 +292,82 @@ def run(argv: Sequence[str]) -> Exit:
     Args:
         argv: the arguments after the program's name.
     """
-    plain = Out(json="--json" in argv, no_color="--no-color" in argv)
+    outs: list[Out] = []
     try:
-        result = _root().main(args=list(argv), prog_name="omphalos", standalone_mode=False)
-        sys.stdout.flush()
-    except OmphalosError as error:
-        return plain.error(error)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return Exit.USAGE
-    except click.ClickException as error:
-        return _usage_failure(plain, error)
-    except click.exceptions.Exit as error:
-        return Exit(error.exit_code)
+        code = _dispatch(list(argv), outs)
     except (click.Abort, KeyboardInterrupt):
-        plain.failure(Exit.INTERRUPTED, "interrupted", "interrupted", "", "the run in progress was not recorded")
+        undone = "what was in progress was not recorded"
+        _voice(outs, argv).failure(Exit.INTERRUPTED, "interrupted", "interrupted", "", undone)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone; what it wanted it has. Keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
-    except Exception as error:  # noqa: BLE001  # the one place where every other exception ends, as code 70
-        return _internal(plain, error)
+    except click.exceptions.Exit as done:
+        code = Exit(done.exit_code)
+    except Exception as error:  # noqa: BLE001  # the one place where every exception becomes a message and a code
+        code = _failed(_voice(outs, argv), error)
+    try:
+        flush_stdout()
+    except OSError as error:
+        _voice(outs, argv).failure(
+            Exit.INCOMPLETE,
+            "outputFailed",
+            f"stdout could not be written: {os.strerror(error.errno or 0).lower()}",
+            "give it a place that takes what is written",
+            "what the command did is done; what it had to say was not said",
+        )
+        hang_up(sys.stdout)
+        return code if code is Exit.NEGATIVE else Exit.INCOMPLETE
+    return code
+
+
+def _voice(outs: list[Out], argv: Sequence[str]) -> Out:
+    return outs[-1] if outs else _early_out(argv)
+
+
+def _dispatch(argv: list[str], outs: list[Out]) -> Exit:
+    """Parse and execute; click's own ``main`` is not used, since it would end the process in its own way."""
+    command = root()
+    instruction = os.environ.get("_OMPHALOS_COMPLETE")
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return Exit.USAGE if shell_complete(command, {}, "omphalos", "_OMPHALOS_COMPLETE", instruction) else Exit.DONE
+    with command.make_context("omphalos", argv) as context:
+        context.meta[_OUT] = outs
+        result = command.invoke(context)
     return result if isinstance(result, Exit) else Exit.DONE
 
 
-def _internal(out: Out, error: Exception) -> Exit:
-    hint = "this is a defect of omphalos: run again with OMPHALOS_DEBUG=1 and report what it prints"
+def _failed(out: Out, error: Exception) -> Exit:
+    """Say what went wrong and return the exit code for it."""
+    if isinstance(error, OmphalosError):
+        return out.error(error)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not out.json:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    if isinstance(error, click.ClickException):
+        return _usage_failure(out, error)
+    if isinstance(error, BrokenPipeError):
+        return Exit.DONE  # the reader of help or of a script has gone; what it wanted it has
     if os.environ.get("OMPHALOS_DEBUG"):
         traceback.print_exception(error)
-    out.failure(Exit.INTERNAL, "internal", f"{type(error).__name__}: {error}", hint)
+    if isinstance(error, OSError) and error.errno:
+        return _refused(out, error)
+    hint = "this is a defect of omphalos: run again with OMPHALOS_DEBUG=1 and report what it prints"
+    undone = "what was in progress was not recorded"
+    out.failure(Exit.INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, undone)
     return Exit.INTERNAL
+
+
+def _refused(out: Out, error: OSError) -> Exit:
+    """Say what the operating system refused; a full or read-only place is the caller's to change, as in the store."""
+    reason = os.strerror(error.errno or 0).lower()
+    place = f": '{escape(os.fsdecode(error.filename))}'" if isinstance(error.filename, str | bytes) else ""
+    code = Exit.USAGE if error.errno in _FULL else Exit.INCOMPLETE
+    hint = "check that the place exists, is writable and has room"
+    out.failure(code, "refusedBySystem", f"{reason}{place}", hint, "what was in progress was not recorded")
+    return code
 
 
 def entry() -> None:
     """Run the program and leave the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # Names in any script must print whatever the locale says; what cannot be encoded is escaped.
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # real text streams
+    prepare()
     sys.exit(int(run(sys.argv[1:])))

@@ -24,12 +24,13 @@ def command(app: App, paths: tuple[str, ...], stdin: bool) -> None:
     """Store each PATH as a blob and print 'id  PATH', as b3sum does."""
     if not paths and not stdin:
         raise NothingToPut("there is nothing to store", hint="name files, or give --stdin")
+    found = [(path, app.existing(path)) for path in paths]
     store = app.store()
     stored = []
     with store.objects.batch():
         if stdin:
             stored.append(("-", store.objects.put_stream(sys.stdin.buffer)))
-        stored += [(path, store.objects.put_file(app.path(path))) for path in paths]
+        stored += [(path, store.objects.put_file(where)) for path, where in found]
     if app.out.json:
         files = [
             {"path": path, "id": to_hex(blob.id), "size": blob.size, "sha256": blob.sha256.hex()}

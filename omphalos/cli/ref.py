@@ -4,7 +4,9 @@ from typing import Final
 
 import click
 
+from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb, VerbGroup
+from omphalos.cli.output import escape
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ObjectId, from_hex, to_hex
 
@@ -24,7 +26,7 @@ def _below(name: str) -> str:
     return name.removeprefix(PREFIX)
 
 
-@click.group(cls=VerbGroup)
+@click.group(cls=VerbGroup, examples=["omphalos ref list", "omphalos ref set refs/tags/q3 latest"])
 def command() -> None:
     """List, get, set and delete refs."""
 
@@ -32,19 +34,28 @@ def command() -> None:
 @command.command("list", cls=Verb, examples=["omphalos ref list", "omphalos ref list refs/tags/"])
 @click.argument("prefix", required=False, default="refs/")
 @click.pass_obj
-def list_refs(app: App, prefix: str) -> None:
-    """List the refs whose name starts with PREFIX."""
+def list_refs(app: App, prefix: str) -> Exit:
+    """List the refs whose name starts with PREFIX; one that is damaged is said to be (exit 3)."""
     refs = app.store().refs
-    ids = ((name, refs.get(name)) for name in refs.list(_below(prefix)))
-    found = [(PREFIX + name, to_hex(oid)) for name, oid in ids if oid is not None]
+    found: list[dict[str, str | None]] = []
+    for name in refs.list(_below(prefix)):
+        row = {"name": PREFIX + name, "id": None, "error": None}
+        try:
+            oid = refs.get(name)
+            row["id"] = to_hex(oid) if oid else None
+        except OmphalosError as error:
+            row["error"] = error.message
+        if row["id"] or row["error"]:  # neither: deleted since it was listed
+            found.append(row)
     if app.out.json:
-        app.out.document("omphalos.ref-list/1", {"refs": [{"name": name, "id": oid} for name, oid in found]})
+        app.out.document("omphalos.ref-list/1", {"refs": found})
     else:
-        for name, oid in found:
-            app.out.text(f"{oid} {name}")
+        for row in found:
+            app.out.text(f"{row['id'] or 'damaged':<64} {escape(str(row['name']))}")
+    return Exit.INCOMPLETE if any(row["error"] for row in found) else Exit.DONE
 
 
-@command.command("get", cls=Verb, examples=["omphalos ref get refs/tags/golden"])
+@command.command("get", cls=Verb, examples=["omphalos ref get refs/tags/q3", "omphalos ref get tags/q3 --json"])
 @click.argument("name")
 @click.pass_obj
 def get(app: App, name: str) -> None:
@@ -53,7 +64,7 @@ def get(app: App, name: str) -> None:
     if oid is None:
         raise NoSuchRef(f"there is no ref {name!r}", hint="'omphalos ref list' shows what there is")
     if app.out.json:
-        app.out.document("omphalos.ref/1", {"name": name, "id": to_hex(oid)})
+        app.out.document("omphalos.ref/1", {"name": PREFIX + _below(name), "id": to_hex(oid)})
     else:
         app.out.text(to_hex(oid))
 
@@ -65,7 +76,10 @@ def _old(text: str | None) -> ObjectId | None:
 @command.command(
     "set",
     cls=Verb,
-    examples=["omphalos ref set refs/tags/q3 latest", "omphalos ref set refs/tags/q3 latest --old <id>"],
+    examples=[
+        "omphalos ref set refs/tags/q3 latest",
+        'omphalos ref set refs/tags/q3 latest --old "$(omphalos ref get refs/tags/q3)"',
+    ],
 )
 @click.argument("name")
 @click.argument("target", metavar="ID")
@@ -79,10 +93,14 @@ def set_ref(app: App, name: str, target: str, old: str | None) -> None:
     oid = resolve(store, target).id
     store.refs.set(_below(name), oid, old=_old(old))
     if app.out.json:
-        app.out.document("omphalos.ref/1", {"name": name, "id": to_hex(oid)})
+        app.out.document("omphalos.ref/1", {"name": PREFIX + _below(name), "id": to_hex(oid)})
 
 
-@command.command("delete", cls=Verb, examples=["omphalos ref delete refs/tags/q3 --old <id>"])
+@command.command(
+    "delete",
+    cls=Verb,
+    examples=['omphalos ref delete refs/tags/q3 --old "$(omphalos ref get refs/tags/q3)"', "omphalos ref delete -h"],
+)
 @click.argument("name")
 @click.option("--old", metavar="ID", required=True, help="The id the ref must hold now.")
 @click.pass_obj
@@ -90,7 +108,9 @@ def delete(app: App, name: str, old: str) -> None:
     """Delete the ref NAME; refused where it does not hold what --old says."""
     store = app.store()
     if store.refs.get(_below(name)) is None:
-        raise NoSuchRef(f"there is no ref {name!r}")
+        raise NoSuchRef(
+            f"there is no ref {name!r}", hint="'omphalos ref list' shows what there is", undone="nothing was deleted"
+        )
     store.refs.delete(_below(name), old=from_hex(old))
     if app.out.json:
-        app.out.document("omphalos.ref/1", {"name": name, "id": None})
+        app.out.document("omphalos.ref/1", {"name": PREFIX + _below(name), "id": None})

@@ -1,18 +1,24 @@
 """``omphalos run``: execute a plan and record the run."""
 
+import json
 import os
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from omphalos.cli.config import MAX_THREADS, is_size
 from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import escape
+from omphalos.cli.progress import progress
 from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from omphalos.runs.execute import Machine
     from omphalos.screening.job import Job
 
@@ -26,6 +32,35 @@ class JobUnreadable(OmphalosError):
     id = "jobUnreadable"
 
 
+class OutOfMemory(OmphalosError):
+    """The engine needed more memory than it was given."""
+
+    kind = ErrorKind.USAGE
+    id = "outOfMemory"
+
+
+class NoSpaceLeft(OmphalosError):
+    """No room was left for what the engine had to write."""
+
+    kind = ErrorKind.USAGE
+    id = "noSpaceLeft"
+
+
+class Size(click.ParamType[str]):
+    """An amount of memory."""
+
+    name = "size"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, if it is one."""
+        if not is_size(value):
+            self.fail(f"{value!r} is not a number with MiB, GiB or TiB, such as 2GiB", param, ctx)
+        return value
+
+
+SIZE = Size()
+
+
 @click.command(cls=Verb, examples=["omphalos run --scale small", "omphalos run job.toml --set match.threshold_bp=9000"])
 @click.argument("job_file", required=False, metavar="[JOB.toml]")
 @click.option("--feed", metavar="FILE", help="Screen this feed instead.")
@@ -34,8 +69,8 @@ class JobUnreadable(OmphalosError):
 @click.option("--name", metavar="NAME", help="Name the run.")
 @click.option("--scale", type=click.Choice(["small", "full"]), help="Size of the reference job (without JOB.toml).")
 @click.option("--skip-existing", is_flag=True, help="Return at once if the plan is recorded.")
-@click.option("--threads", type=click.IntRange(1, 64), envvar="OMPHALOS_THREADS", help="Threads to use.")
-@click.option("--memory", default="2GiB", envvar="OMPHALOS_MEMORY", metavar="SIZE", help="Memory the engine may use.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Threads to use.")
+@click.option("--memory", type=SIZE, metavar="SIZE", help="Memory the engine may use, such as 2GiB.")
 @click.pass_obj
 def command(app: App, /, **options: Any) -> Exit:
     """Execute a plan and record the run; the last line on stdout is the run_id.
@@ -51,7 +86,8 @@ def command(app: App, /, **options: Any) -> Exit:
         recorded = existing_run(store, job)
         if recorded is not None:
             return _say(app, {"run_id": recorded, "again": True, "skipped": True}, [f"{recorded} is recorded already"])
-    outcome = execute(store, job, machine(app, options["threads"], options["memory"]))
+    with progress(app.out) as stage, engine_failures():
+        outcome = execute(store, job, machine(options["threads"], options["memory"], stage))
     summary = outcome.summary
     lines = [
         f"{summary['records']} records: {summary['accepted']} accepted, {summary['quarantined']} quarantined",
@@ -92,7 +128,7 @@ def read_job(app: App, options: dict[str, Any]) -> "Job":
     """
     overrides = [*options["settings"]]
     if options["name"]:
-        overrides.append(f'name="{options["name"]}"')
+        overrides.append(f"name={json.dumps(options['name'])}")  # a JSON string is a TOML string
     if options["job_file"] is None:
         return _reference(options, overrides)
     if options["scale"]:
@@ -139,7 +175,7 @@ def _replaced(app: App, job: "Job", options: dict[str, Any]) -> "Job":
     return job
 
 
-def machine(app: App, threads: int | None, memory: str) -> "Machine":
+def machine(threads: int | None, memory: str, stage: "Callable[[str], None]") -> "Machine":
     """Return what an execution takes from this process: clock, environment, resources, progress."""
     import locale
 
@@ -158,24 +194,26 @@ def machine(app: App, threads: int | None, memory: str) -> "Machine":
         stopwatch=time.monotonic_ns,
         environment=environment,
         resources=Resources(threads=threads or cpus, memory_limit=memory),
-        progress=_Progress(app) if app.out.progress else lambda _stage: None,
+        progress=stage,
     )
 
 
-class _Progress:
-    """One line on the terminal that says which stage is at work and for how long; redrawn in place, gone at the end."""
+@contextmanager
+def engine_failures() -> "Iterator[None]":
+    """Turn what the engine says about memory and space into errors of ours; its types are known by name only.
 
-    STAGES = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "record", "end")
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def __call__(self, stage: str) -> None:
-        import sys
-
-        place = self.STAGES.index(stage)
-        total = len(self.STAGES) - 1
-        bar = "#" * (place * 20 // total)
-        text = f"\r[{bar:<20}] {place}/{total} {stage:<10}" if stage != "end" else "\r" + " " * 40 + "\r"
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    Raises:
+        OutOfMemory, NoSpaceLeft: the engine could not go on.
+    """
+    undone = "no run was recorded"
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__name__
+        if name in ("OutOfMemoryException", "ArrowMemoryError", "MemoryError"):
+            hint = "give more with --memory, or fewer --threads"
+            raise OutOfMemory("the engine needs more memory than it may use", hint=hint, undone=undone) from error
+        if name == "IOException" and "No space left on device" in str(error):
+            hint = "free some space, or use a store on a larger disk"
+            raise NoSpaceLeft("no space left where the run is built", hint=hint, undone=undone) from error
+        raise

@@ -1,14 +1,18 @@
 """``omphalos show``: a run for a person, or one artifact of it."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from omphalos.cli.main import App, Verb
-from omphalos.cli.output import escape, human_size
+from omphalos.cli.output import content_members, escape, human_size
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import to_hex
+
+if TYPE_CHECKING:
+    from omphalos.store.names import Resolved
 
 
 class NotText(OmphalosError):
@@ -16,6 +20,13 @@ class NotText(OmphalosError):
 
     kind = ErrorKind.USAGE
     id = "notText"
+
+
+class NotARunOrArtifact(OmphalosError):
+    """What was named is an object of another kind."""
+
+    kind = ErrorKind.USAGE
+    id = "notARunOrArtifact"
 
 
 @click.command(cls=Verb, examples=["omphalos show latest", "omphalos show latest:exports/review.csv"])
@@ -28,10 +39,15 @@ def command(app: App, name: str) -> None:
     store = app.store()
     found = resolve(store, name)
     if found.path is not None and found.kind == "blob":
-        _artifact(app, store.objects.read("blob", found.id), found.path)
+        _artifact(app, found, store.objects.read("blob", found.id))
         return
     if found.kind != "run":
-        raise click.UsageError(f"{name} is a {found.kind}; 'omphalos ls' and 'omphalos cat' show it")
+        verb = "ls" if found.kind == "tree" else "cat"
+        raise NotARunOrArtifact(
+            f"{name!r} is a {found.kind} and neither a run nor an artifact",
+            hint=f"'omphalos {verb} {name}' shows it",
+            undone="nothing was shown",
+        )
     manifest = read_run(store, found.id)
     if app.out.json:
         document = msgspec.to_builtins(manifest)
@@ -55,15 +71,18 @@ def command(app: App, name: str) -> None:
         out.text(f"  {file.blake3[:12]} {human_size(file.size):>10} {rows}  {escape(file.path)}")
 
 
-def _artifact(app: App, data: bytes, path: str) -> None:
+def _artifact(app: App, found: "Resolved", data: bytes) -> None:
+    if app.out.json:
+        about = {"run_id": found.run_id, "path": found.path, "id": to_hex(found.id), "size": len(data)}
+        app.out.document("omphalos.artifact/1", {**about, **content_members(data)})
+        return
     if not sys.stdout.isatty():
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        app.out.data(data)
         return
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         hint = "redirect stdout to a file, or check the run out"
-        raise NotText(f"{path} is not text", hint=hint, undone="nothing was shown") from error
-    for line in text.splitlines():
+        raise NotText(f"{found.path!r} is not text", hint=hint, undone="nothing was shown") from error
+    for line in text.split("\n"):
         app.out.text(escape(line))

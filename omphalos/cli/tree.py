@@ -15,7 +15,7 @@ def command(app: App, folder: str) -> None:
 
     store = app.store()
     with store.objects.batch():
-        tree, size = put_directory(store, app.path(folder))
+        tree, size = put_directory(store, app.existing(folder))
     if app.out.json:
         app.out.document("omphalos.tree/1", {"id": to_hex(tree), "size": size})
     else:

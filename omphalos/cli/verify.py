@@ -12,7 +12,9 @@ CODES = {"verified": Exit.DONE, "refused": Exit.NEGATIVE, "incomplete": Exit.INC
 SHOWN = 50
 
 
-@click.command(cls=Verb, examples=["omphalos verify latest", "omphalos verify /media/usb/q3-screening-1a2b3c4d5e6f"])
+@click.command(
+    cls=Verb, surroundings=False, examples=["omphalos verify latest", "omphalos verify artifacts/runs/q3-1a2b3c4d5e6f/"]
+)
 @click.argument("name", metavar="RUN|DIR")
 @click.option("--deep", is_flag=True, help="Recompute table fingerprints and check the warehouse file, too.")
 @click.pass_obj
