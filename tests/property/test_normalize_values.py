@@ -17,8 +17,8 @@ from omphalos.screening.normalize.money import MAX_INTEGER, number_sql
 from omphalos.screening.normalize.text import clean_text, fold, script_of
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
-PIECES = "Acme LTD s.a. S.A co & GmbH ООО Ромашка 有限公司 华 주식회사 شركة al- ' . c/o z.o.o. DE C.V. joint stock 7 É".split()
-PIECES += ["\u0301", "\u200d"]
+WORDS = "Acme LTD s.a. S.A co & GmbH ООО Ромашка 有限公司 华 주식회사 شركة al- ' . c/o z.o.o. DE C.V. joint stock 7 É"
+PIECES = [*WORDS.split(), "\u0301", "\u200d"]
 NAME_TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join)
 
 
