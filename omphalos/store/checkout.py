@@ -248,9 +248,10 @@ class _Writer:
             self._disk.make_folder(partial)
             fd = -1
             try:
-                fd = os.open(partial, FOLDER_FLAGS)
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                if not os.path.lexists(partial):
+                with contextlib.suppress(FileNotFoundError):
+                    fd = os.open(partial, FOLDER_FLAGS)
+                    fcntl.flock(fd, fcntl.LOCK_EX)
+                if fd < 0 or not os.path.lexists(partial):
                     continue  # a sweep took it between mkdir and flock
                 yield partial, fd
                 return
