@@ -74,6 +74,26 @@ def test_a_missing_space_and_an_order_leave_no_other_doubt(one_name):
     assert one_name("Petrokimya Zarvand", "Zarvand Petrokimya").one()["reasons"] == "TOKEN_REORDER"
 
 
+def test_equal_joined_forms_are_candidates_by_themselves(one_name):
+    """A name that differs in its spaces alone is found by its joined form, and nothing else is said of it."""
+    outcome = one_name("Kol Merwerke", "Kolm Erwerke")
+    assert outcome.report.candidates.candidates_equal == 1
+    assert outcome.one()["reasons"] == "JOINED_TOKENS"
+
+
+def test_a_joined_pair_beside_a_typo_leaves_no_extra_word(one_name):
+    """Both halves of a joined pair have found their counterpart, on whichever side they stand."""
+    for party, listed in (("Petro Kimya Zarvand", "Petrokimya Zarvend"), ("Petrokimya Zarvend", "Petro Kimya Zarvand")):
+        assert one_name(party, listed).one()["reasons"] == "JOINED_TOKENS;TYPO"
+
+
+def test_a_token_with_a_digit_is_never_a_typo(one_name):
+    """One letter taken for a digit makes another token, on either side."""
+    for party, listed in (("Zarvand Kolmer4", "Zarvand Kolmers"), ("Zarvand Kolmers", "Zarvand Kolmer4")):
+        outcome = one_name(party, listed, LOOSE)
+        assert outcome.codes() == {"EXTRA_TOKENS", "NUMBER_MISMATCH"}
+
+
 def test_an_unrelated_name_is_no_match(one_name):
     """A name that shares only generic words with a listed name is not reported."""
     assert (

@@ -7,6 +7,8 @@ import duckdb
 import pytest
 
 from omphalos.screening.match import REASONS, MatchParams, MatchParamsError
+from omphalos.screening.match.candidates import _build_index, gram_sets
+from omphalos.screening.match.integers import log2_milli
 from omphalos.screening.match.params import load_weights, parse_weights
 from omphalos.screening.match.reasons import codes_sql
 
@@ -106,6 +108,13 @@ def test_candidates_are_cut_by_weight_then_entity_then_name(match, world):
     assert {row["entity_id"] for row in outcome.rows} == {"t:0", "t:1", "t:9"}
 
 
+def test_equally_near_names_are_cut_in_order_of_entity(match, world):
+    """Of two different names that are equally near, the one of the first entity stays."""
+    entities = [world("t:0", [("primary", "Zarvand Kolmerx")]), world("t:1", [("primary", "Zarvand Kolmery")])]
+    for order in (entities, entities[::-1]):
+        assert match(["Zarvand Kolmer"], order, MatchParams(1, 2, 3, max_candidates=1)).one()["entity_id"] == "t:0"
+
+
 def test_equal_names_are_never_cut(match, world):
     """The limit on candidates does not touch equal names."""
     entities = [world(f"t:{i}", [("primary", "Zarvand Petrokimya")]) for i in range(9)]
@@ -119,3 +128,7 @@ def test_too_frequent_grams_are_dropped_and_counted(match, world, monkeypatch):
     outcome = match(["Zarvand Qwrtpl"], entities, MatchParams(1, 2, 3))
     assert outcome.report.candidates.grams_dropped == 7
     assert outcome.report.candidates.candidates_gram == 0
+    # The dropped grams do not weigh on the names either: what is left of this one are seven grams of its second word.
+    index = _build_index([f"ZARVAND {name}" for name in names], load_weights())
+    sizes = gram_sets(names).sizes
+    assert 0 < index.mass[0] <= sizes[0] * log2_milli(16384, 1)
