@@ -10,6 +10,7 @@ from omphalos.format.findings import FindingId
 from omphalos.format.ids import ObjectId, blob_id
 from omphalos.format.tree import TreeEntry, TreeError, encode_tree
 from omphalos.store.checkout import PARTIAL_PREFIX, CheckoutConflict, CheckoutCounts, StatusEntry, checkout, status
+from omphalos.store.durable import Disk
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.store import Store
 from omphalos.store.trees import PathMissing, hash_directory, put_paths
@@ -226,3 +227,20 @@ def test_status(store: Store, tmp_path: Path) -> None:
         StatusEntry("z.txt", "modified"),
         StatusEntry("\\udcff", "added"),
     ]
+
+
+def test_a_sweep_between_mkdir_and_open(store: Store, tmp_path: Path) -> None:
+    """A checkout whose fresh folder another process swept before it could be locked starts again."""
+    taken: list[Path] = []
+
+    class Swept(Disk):
+        def make_folder(self, path: str | Path, at: int | None = None) -> None:
+            super().make_folder(path, at)
+            if PARTIAL_PREFIX in str(path) and not taken:
+                taken.append(Path(path))
+                Path(path).rmdir()
+
+    tree = put(store, FILES)
+    checkout(Store(store.root, disk=Swept()), tree, tmp_path / "d")
+    assert len(taken) == 1
+    assert content(tmp_path / "d") == FILES
