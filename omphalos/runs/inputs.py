@@ -166,8 +166,8 @@ def job_of_config(config: Mapping[str, Any]) -> Job:
     """Return the job a configuration artifact describes, with base names in place of paths."""
     table = {key: value for key, value in config.items() if key not in ("files", "schema")}
     if "feed" in table:
-        table["feed"] = _renamed(table["feed"], "source", "path")
-        table["registry"] = [_renamed(spec, "source_name", "path") for spec in table["registry"]]
+        table["feed"] = _with_path(table["feed"])
+        table["registry"] = [_with_path(spec) for spec in table["registry"]]
         if not table["feed"].get("currency"):
             table["feed"].pop("currency", None)
         if table["feed"]["format"] in ("jsonl", "parquet"):
@@ -175,8 +175,9 @@ def job_of_config(config: Mapping[str, Any]) -> Job:
     return job_of_table(table, base=PurePath())
 
 
-def _renamed(table: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    return {new if key == old else key: value for key, value in table.items()}
+def _with_path(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section as a job file would have it: the base name that was recorded stands where the path stood."""
+    return {"path" if key == "file" else key: value for key, value in table.items()}
 
 
 def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:

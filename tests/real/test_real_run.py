@@ -1,4 +1,4 @@
-"""A whole run on real lists and real customs records: it finishes, verifies, accounts for every record, and finds hits."""
+"""A whole run on real lists and real customs records: it verifies, accounts for every record, and finds hits."""
 
 import csv
 from collections.abc import Callable
