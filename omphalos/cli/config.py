@@ -6,7 +6,6 @@ default. An unknown key is refused, because a misspelled setting that silently s
 setting can change a byte of a run. A verifier takes none of this but flags and the place of the store.
 """
 
-import difflib
 import os
 import re
 import stat
@@ -155,6 +154,8 @@ def _read(path: Path) -> dict[str, Value]:
 def _of_toml(key: str, value: Any, path: Path) -> str | int | bool:
     name = escape(str(path))
     if key not in _BY_KEY:
+        import difflib
+
         near = difflib.get_close_matches(key, _BY_KEY, n=1)
         known = f"the settings are {', '.join(_BY_KEY)}"
         hint = f"did you mean {near[0]}? {known}" if near else known

@@ -5,7 +5,6 @@ module is imported when the verb is used; an unexpected exception is an internal
 request; a reader that has gone away is no error, and does not hide a verdict from the exit code.
 """
 
-import difflib
 import errno
 import importlib
 import os
@@ -22,7 +21,7 @@ from omphalos import __version__
 from omphalos.cli.config import PLACE_ONLY, SETTINGS, Value, settings
 from omphalos.cli.exits import MEANINGS, Exit
 from omphalos.cli.output import Out, escape
-from omphalos.cli.streams import flush_stdout, hang_up, prepare
+from omphalos.cli.streams import OutputFailed, flush_stdout, prepare
 from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ class App:
         path = self.path(text)
         if os.path.lexists(path):
             return path
+        import difflib
+
         try:
             near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1)
         except OSError:
@@ -305,16 +306,9 @@ def run(argv: Sequence[str]) -> Exit:
         code = _failed(_voice(outs, argv), error)
     try:
         flush_stdout()
-    except OSError as error:
-        _voice(outs, argv).failure(
-            Exit.INCOMPLETE,
-            "outputFailed",
-            f"stdout could not be written: {os.strerror(error.errno or 0).lower()}",
-            "give it a place that takes what is written",
-            "what the command did is done; what it had to say was not said",
-        )
-        hang_up(sys.stdout)
-        return code if code is Exit.NEGATIVE else Exit.INCOMPLETE
+    except OutputFailed as error:
+        failed = _voice(outs, argv).error(error)
+        return code if code is Exit.NEGATIVE else failed
     return code
 
 
@@ -341,7 +335,7 @@ def _failed(out: Out, error: Exception) -> Exit:
     if isinstance(error, OmphalosError):
         return out.error(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not out.json:
-        click.echo(error.format_message(), err=True)
+        out.help(error.format_message())
         return Exit.USAGE
     if isinstance(error, click.ClickException):
         return _usage_failure(out, error)
@@ -370,4 +364,10 @@ def _refused(out: Out, error: OSError) -> Exit:
 def entry() -> None:
     """Run the program and leave the process with its exit code."""
     prepare()
-    sys.exit(int(run(sys.argv[1:])))
+    code = run(sys.argv[1:])
+    if code is Exit.INTERRUPTED:
+        # Not through the interpreter's exit: it may remember an interrupt that passed through compiled code as
+        # unhandled and die of the signal, or wait for threads of a library that are still at work.
+        sys.stderr.flush()
+        os._exit(int(code))
+    sys.exit(int(code))

@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from omphalos.cli.exits import OF_KIND, Exit
-from omphalos.cli.streams import hang_up
+from omphalos.cli.streams import writing
 from omphalos.format.errors import ErrorKind, OmphalosError
 
 _COMPACT = msgspec.json.Encoder(order="deterministic")
@@ -126,10 +126,8 @@ class Out:
         self._drawn = False
 
     def _write(self, stream: TextIO, text: str) -> None:
-        try:
+        with writing(stream):
             stream.write(text)
-        except BrokenPipeError:
-            hang_up(stream)
 
     def document(self, schema: str, content: Mapping[str, Any]) -> None:
         """Write one JSON document with its ``schema`` member to stdout."""
@@ -141,14 +139,12 @@ class Out:
 
     def data(self, chunk: bytes) -> bool:
         """Write bytes to stdout exactly, after what was written as text; say whether anyone still reads."""
-        try:
+        taken = 0
+        with writing(sys.stdout):
             sys.stdout.flush()
-            sys.stdout.buffer.write(chunk)
+            taken = sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            hang_up(sys.stdout)
-            return False
-        return True
+        return taken == len(chunk)
 
     def style(self, text: str, **style: Any) -> str:
         """Return ``text`` with colour where stdout has any."""
@@ -157,21 +153,27 @@ class Out:
     def draw(self, line: str) -> None:
         """Draw the one line of progress, in place of the one before."""
         self._drawn = True
-        self._write(sys.stderr, f"{_ERASE}{line[:59]}")
-        sys.stderr.flush()
+        with writing(sys.stderr):
+            sys.stderr.write(f"\r{line[:59]:<59}")
+            sys.stderr.flush()
 
     def erase(self) -> None:
         """Take the line of progress away."""
         if self._drawn:
             self._drawn = False
-            self._write(sys.stderr, _ERASE)
-            sys.stderr.flush()
+            with writing(sys.stderr):
+                sys.stderr.write(_ERASE)
+                sys.stderr.flush()
 
     def message(self, line: str) -> None:
         """Write a message to stderr; silent with ``--json``, where stderr holds errors only."""
         if not self.json:
             self.erase()
             self._write(sys.stderr, escape(line) + "\n")
+
+    def help(self, text: str) -> None:
+        """Write help to stderr, for a line that asked for nothing."""
+        self._write(sys.stderr, text + "\n")
 
     def warning(self, line: str) -> None:
         """Write a warning to stderr."""

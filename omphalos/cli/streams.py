@@ -6,7 +6,18 @@ written to as if it were a terminal; a reader that has gone is no error; any oth
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
+
+from omphalos.format.errors import ErrorKind, OmphalosError
+
+
+class OutputFailed(OmphalosError):
+    """stdout cannot take what is to be written, for another reason than that nobody reads."""
+
+    kind = ErrorKind.INCOMPLETE
+    id = "outputFailed"
 
 
 def prepare() -> None:
@@ -41,13 +52,32 @@ def hang_up(stream: TextIO) -> None:
         return
 
 
+@contextmanager
+def writing(stream: TextIO) -> Iterator[None]:
+    """Write to a stream inside the block; a reader that has gone, and a stderr that takes nothing, are passed over.
+
+    Raises:
+        OutputFailed: ``stream`` is stdout and cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        hang_up(stream)
+    except OSError as error:
+        hang_up(stream)
+        if stream is not sys.stderr:
+            raise OutputFailed(
+                f"stdout could not be written: {os.strerror(error.errno or 0).lower()}",
+                hint="give it a place that takes what is written",
+                undone="what the command did is done; what it had to say was not said",
+            ) from error
+
+
 def flush_stdout() -> None:
     """Hand everything written to stdout to its reader.
 
     Raises:
-        OSError: stdout cannot take it, for another reason than that nobody reads.
+        OutputFailed: see ``writing``.
     """
-    try:
+    with writing(sys.stdout):
         sys.stdout.flush()
-    except BrokenPipeError:
-        hang_up(sys.stdout)
