@@ -95,18 +95,22 @@ def _load_lines(con: Any, sink: Sink, data: bytes, number: int, shape: tuple[lis
     checked = _query(con, lines, "*, json_valid(line) AND NOT wrong AS valid", [])
     bad = checked.filter(pc.invert(checked["valid"]))
     sink.reject(bad["source_row"], ["invalidJson"] * bad.num_rows, _trimmed(bad["line"]))
+    # Lists of pointers: a line is parsed once for all its values, not once for each.
     pointers = ["/" + column.replace("~", "~0").replace("/", "~1") for column in columns]
-    kinds = ", ".join(f"json_type(quoted, ?) AS k{position}" for position in range(len(columns)))
-    cells = ", ".join(f"json_extract_string(quoted, ?) AS c{position}" for position in range(len(columns)))
-    reason = """CASE WHEN json_type(line) <> 'OBJECT' THEN 'notAnObject'
-        WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'duplicateKey' END AS reason"""
     found = _query(
-        con, checked.filter(checked["valid"]), f"source_row, line, {reason}, {kinds}, {cells}", [*pointers, *pointers]
+        con,
+        checked.filter(checked["valid"]),
+        """source_row, line, json_type(quoted, ?) AS kinds, json_extract_string(quoted, ?) AS cells,
+        CASE WHEN json_type(line) <> 'OBJECT' THEN 'notAnObject'
+        WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'duplicateKey' END AS reason""",
+        [pointers, pointers],
     )
-    nested = " OR ".join(f"k{position} IN ('OBJECT', 'ARRAY')" for position in range(len(columns)))
-    nul = " OR ".join(f"contains(c{position}, chr(0))" for position in range(len(columns)))
-    final = f"""* REPLACE (CASE WHEN reason IS NOT NULL THEN reason
-        WHEN {nested} THEN 'nestedValue' WHEN {nul} THEN 'nulCharacter' END AS reason)"""
+    numbers = range(len(columns))
+    nested = " OR ".join(f"kinds[{n + 1}] IN ('OBJECT', 'ARRAY')" for n in numbers)
+    nul = " OR ".join(f"contains(cells[{n + 1}], chr(0))" for n in numbers)
+    spread = ", ".join(f"kinds[{n + 1}] AS k{n}, cells[{n + 1}] AS c{n}" for n in numbers)
+    final = f"""source_row, line, {spread}, CASE WHEN reason IS NOT NULL THEN reason
+        WHEN {nested} THEN 'nestedValue' WHEN {nul} THEN 'nulCharacter' END AS reason"""
     found = _query(con, found, final, [])
     good = found.filter(found["reason"].is_null())
     bad = found.filter(found["reason"].is_valid())
@@ -118,7 +122,7 @@ def _load_lines(con: Any, sink: Sink, data: bytes, number: int, shape: tuple[lis
     return count
 
 
-def _query(con: Any, batch: Any, select: str, values: list[str]) -> Any:
+def _query(con: Any, batch: Any, select: str, values: list[list[str]]) -> Any:
     con.register("feed_lines", batch)
     try:
         return con.execute(f"SELECT {select} FROM feed_lines ORDER BY source_row", values).to_arrow_table()

@@ -164,6 +164,7 @@ def test_json_lines_that_are_not_strict_objects_are_rejects(tmp_path: Path) -> N
         '{"exporter":"\\ud800"}': "invalidJson",
         '{"exporter":"a} ': "invalidJson",
         "[1]": "notAnObject",
+        "5": "notAnObject",
         '"exporter"': "notAnObject",
         '{"exporter":"a","\\u0065xporter":"b"}': "duplicateKey",
         '{"exporter":{"name":"a"}}': "nestedValue",
