@@ -84,6 +84,8 @@ def test_short_forms_count_only_where_they_may_stand(name: str) -> None:
         ("Same as consignee", 1),
         ("N/A", 1),
         ("AB Ltd", 1),
+        ("XQ Ltd", 1),
+        ("XQZ Ltd", 0),
         ("12345", 1),
         ("", 1),
         ("🚀🚀", 1),

@@ -85,6 +85,7 @@ BAD = [
     ("value", "9" * 30, "numberTooLarge"),
     ("value", "90071992547409.92", "numberTooLarge"),
     ("quantity", "1,23", "badNumber"),
+    ("quantity", "1,2,345", "badNumber"),
     ("net_mass_kg", "+5", "badNumber"),
     ("currency", "DOLLAR", "badCurrency"),
     ("description", "x" * 4001, "textTooLong"),
@@ -103,6 +104,12 @@ def test_a_cell_that_cannot_be_read_is_null_and_quoted(field: str, text: str, re
                "value": "value_minor", "quantity": "quantity_milli", "net_mass_kg": "net_mass_grams",
                "exporter": "exporter_name"}  # fmt: skip
     assert row[columns.get(field, field)] is None
+
+
+def test_the_largest_number_is_kept() -> None:
+    """2^53-1 scaled units are the last that are kept; one more is refused above."""
+    (row,), rejects, _ = run([GOOD | {"value": "90071992547409.91"}], spec())
+    assert (row["value_minor"], rejects) == (2**53 - 1, [])
 
 
 def test_empty_cells_are_null_and_no_reject() -> None:
