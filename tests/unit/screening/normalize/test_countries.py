@@ -64,7 +64,8 @@ def test_spellings_of_customs_and_lists(word: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["", "  ", "Soviet Union", "Netherlands Antilles", "Virgin Islands", "Republic of China", "République de Chine", "China (Mongolia)", "ZZ",
+    ["", "  ", "Soviet Union", "Netherlands Antilles", "Virgin Islands", "Republic of China",
+     "République de Chine", "China (Mongolia)", "ZZ",
      "YU", "VN, CHINA", "Atlantis", "4", "999", "CHN2", "China Trading", "China" + " " * 300 + "x", "\ud800", "()"],
 )  # fmt: skip
 def test_what_names_no_single_country_resolves_to_none(word: str) -> None:
