@@ -228,7 +228,7 @@ def _normalize(con: Any, inputs: Inputs, records: int, counts: dict[str, Any]) -
         "accepted": accepted,
         "quarantined": quarantined,
         "reasons": [{"field": f, "reason": r, "records": n} for f, r, n in reasons],
-        "rounded": reports.as_plain(normalized),
+        "normalization": reports.as_plain(normalized),
     }
     if accepted + quarantined != records:
         raise AccountingError(f"{records} records came in, {accepted} were accepted and {quarantined} quarantined")
