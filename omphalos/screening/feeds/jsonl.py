@@ -19,7 +19,7 @@ from omphalos.screening.feeds.decode import DecodedFeed, FeedShapeError
 from omphalos.screening.feeds.sink import FeedCounts, Sink, check_columns, mapped_columns
 from omphalos.screening.job import FeedSpec
 
-CHUNK_BYTES: Final = 4 << 20
+CHUNK_BYTES: Final = 2 << 20
 _QUOTE, _BACKSLASH, _LF = 34, 92, 10
 
 Ints = npt.NDArray[np.int64]
@@ -102,7 +102,7 @@ def _load_lines(con: Any, sink: Sink, data: bytes, number: int, shape: tuple[lis
         checked.filter(checked["valid"]),
         """source_row, line, json_type(quoted, ?) AS kinds, json_extract_string(quoted, ?) AS cells,
         CASE WHEN json_type(line) <> 'OBJECT' THEN 'notAnObject'
-        WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'duplicateKey' END AS reason""",
+        WHEN len(json_keys(line)) <> list_unique(json_keys(line)) THEN 'duplicateKey' END AS reason""",
         [pointers, pointers],
     )
     numbers = range(len(columns))
@@ -181,9 +181,9 @@ def _not_strict(buffer: Bytes, outside: Bools, end: Ints) -> Bools:
 
 def _numbers_quoted(buffer: Bytes, outside: Bools, end: Ints) -> tuple[Bytes, Ints]:
     """Return the text with every number outside strings in quotes, and where its lines end."""
-    number = (outside & _NUMBER[buffer]).astype(np.int8)
-    edges = np.diff(number, prepend=0, append=0)
-    first, after = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    number = np.concatenate([[False], outside & _NUMBER[buffer], [False]])
+    first = np.flatnonzero(number[1:] & ~number[:-1])
+    after = np.flatnonzero(number[:-1] & ~number[1:])
     real = _NUMBER_START[buffer[first]]  # not the e of true and false
     places = np.sort(np.concatenate([first[real], after[real]]))
     # A number never reaches over a line end, so what is put in before it belongs to its own line.

@@ -36,7 +36,7 @@ def load_raw(con: Any, decoded: DecodedFeed, feed: FeedSpec) -> FeedCounts:
     ``raw_feed``: source_row (1-based number of the record, header and empty lines not counted) and every feed field as
     VARCHAR, NULL where unmapped or a null value. ``raw_rejects``: source_row, field (NULL, the whole record), reason,
     value (its first 200 characters). Raises FeedShapeError where the header does not carry the mapped columns or no
-    record follows it; after an error neither table exists. ``con`` must not be in a transaction.
+    record follows it; after an error neither table exists.
     """
     if decoded.format == "jsonl":
         return load_jsonl(con, decoded, feed)
