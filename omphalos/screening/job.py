@@ -11,7 +11,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -80,7 +80,6 @@ THOUSANDS_SEPARATORS: Final[tuple[str, ...]] = ("", ",", ".", " ", "'", "\u00a0"
 JOB_SCHEMA: Final = "omphalos.job/1"
 MAX_JOB_BYTES: Final = 1 << 20
 MAX_INT: Final = (1 << 53) - 1
-_MATCH_DEFAULTS: Final = MatchParams()
 _FORMAT_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSION_SUFFIXES: Final = {".gz": "gzip", ".zst": "zstd"}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -129,16 +128,6 @@ class RegistrySpec:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchSpec:
-    """Score thresholds in basis points, and how many candidates one party may have."""
-
-    threshold_bp: int = _MATCH_DEFAULTS.threshold_bp
-    medium_bp: int = _MATCH_DEFAULTS.medium_bp
-    high_bp: int = _MATCH_DEFAULTS.high_bp
-    max_candidates: int = _MATCH_DEFAULTS.max_candidates
-
-
-@dataclass(frozen=True, slots=True)
 class SyntheticSpec:
     """The reference job on invented data: its seed and its size."""
 
@@ -154,7 +143,7 @@ class Job:
     name: str
     feed: FeedSpec | None
     registries: tuple[RegistrySpec, ...]
-    match: MatchSpec
+    match: MatchParams
     synthetic: SyntheticSpec | None
 
 
@@ -292,13 +281,7 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
         raise JobError(
             f"synthetic and {real[0]} exclude each other", hint="screen a feed against registries, or synthetic data"
         )
-    match = MatchSpec(**_section(table.get("match", {}), _MATCH, "match"))
-    if not match.threshold_bp <= match.medium_bp <= match.high_bp:
-        raise JobError(
-            f"match.threshold_bp ({match.threshold_bp}), match.medium_bp ({match.medium_bp}) and match.high_bp "
-            f"({match.high_bp}) are not in ascending order",
-            hint="threshold_bp <= medium_bp <= high_bp",
-        )
+    match = _match(table.get("match", {}))
     if "synthetic" in table:
         synthetic = SyntheticSpec(**_section(table["synthetic"], _SYNTHETIC, "synthetic"))
         return Job(name=top["name"], feed=None, registries=(), match=match, synthetic=synthetic)
@@ -306,6 +289,17 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
         raise JobError("the job has no feed", hint="add [feed] and [[registry]], or [synthetic]")
     feed = _feed(table["feed"], base)
     return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None)
+
+
+def _match(table: Any) -> MatchParams:
+    found = {**asdict(MatchParams()), **_section(table, _MATCH, "match")}
+    low, medium, high = (found[key] for key in ("threshold_bp", "medium_bp", "high_bp"))
+    if not low <= medium <= high:
+        raise JobError(
+            f"match.threshold_bp ({low}), match.medium_bp ({medium}) and match.high_bp ({high}) are not in ascending order",
+            hint="threshold_bp <= medium_bp <= high_bp",
+        )
+    return MatchParams(**found)
 
 
 def _feed(table: Any, base: PurePath) -> FeedSpec:
@@ -491,7 +485,7 @@ def normalized(job: Job) -> Table:
     return dict(sorted(result.items()))
 
 
-def _plain_table(spec: FeedSpec | RegistrySpec | MatchSpec | SyntheticSpec) -> Table:
+def _plain_table(spec: FeedSpec | RegistrySpec | MatchParams | SyntheticSpec) -> Table:
     table: Table = {}
     for name in spec.__dataclass_fields__:
         value = getattr(spec, name)

@@ -19,7 +19,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
 from omphalos.screening.exposure import build_entity_matches, build_entity_scores
 from omphalos.screening.feeds import decode_feed, load_raw
-from omphalos.screening.job import FeedSpec, MatchSpec, RegistrySpec
+from omphalos.screening.job import FeedSpec, RegistrySpec
 from omphalos.screening.match import match_parties
 from omphalos.screening.match.params import MatchParams
 from omphalos.screening.normalize.countries import country_code
@@ -127,7 +127,7 @@ Progress = Callable[[str], None]
 
 
 def screen(
-    inputs: Inputs, match: MatchSpec, run: Path, work: Path, resources: Resources, progress: Progress = lambda _: None
+    inputs: Inputs, match: MatchParams, run: Path, work: Path, resources: Resources, progress: Progress = lambda _: None
 ) -> Screening:
     """Screen a feed against registries and write every payload file below ``run``.
 
@@ -156,8 +156,7 @@ def screen(
         progress("normalize")
         _normalize(con, inputs, records, counts)
         progress("match")
-        limits = MatchParams(match.threshold_bp, match.medium_bp, match.high_bp, match.max_candidates)
-        report = match_parties(con, limits)
+        report = match_parties(con, match)
         progress("score")
         currency = inputs.feed.currency or DEFAULT_CURRENCY
         build_entity_matches(con)

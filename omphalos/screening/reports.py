@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from omphalos.screening.job import MatchSpec
+from omphalos.screening.match.params import MatchParams
 
 LIMITS = (
     "a match is a candidate for review, never an identification",
@@ -44,7 +44,7 @@ def registry_counts(records: Any) -> dict[str, Any]:
     return {"source": records.source, **records.counts.as_json()}
 
 
-def matching(con: Any, report: Any, match: MatchSpec, truth: list[dict[str, Any]] | None) -> dict[str, Any]:
+def matching(con: Any, report: Any, match: MatchParams, truth: list[dict[str, Any]] | None) -> dict[str, Any]:
     """Return the matching report: parameters, counts, matches by reason, and planted truth where the data has any."""
     reasons = con.execute(
         "select reason, count(*) from (select unnest(string_split(reasons, ';')) as reason from party_matches) "

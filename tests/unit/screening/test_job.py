@@ -9,12 +9,12 @@ from omphalos.screening.job import (
     FEED_FIELDS,
     FeedSpec,
     JobError,
-    MatchSpec,
     SyntheticSpec,
     normalized,
     parse_job,
     schema_keys,
 )
+from omphalos.screening.match.params import MatchParams
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "howto" / "job-file.md"
 SMALL = """
@@ -44,7 +44,7 @@ def test_a_small_job_has_the_documented_defaults() -> None:
     assert (job.feed.delimiter, job.feed.null_values, job.feed.currency) == (",", ("",), "")
     assert job.feed.columns == (("exporter", "Shipper"),)
     assert job.registries[0].path == Path("/jobs/lists/ofac")
-    assert job.match == MatchSpec()
+    assert job.match == MatchParams()
     assert job.synthetic is None
 
 
@@ -225,7 +225,7 @@ def test_the_defaults_on_the_page_are_those_of_the_code() -> None:
     """The rows of [match] and [synthetic] and the integers of [feed] state the default that holds."""
     page = PAGE.read_text(encoding="utf-8").splitlines()
     feed = FeedSpec(Path("x.csv"), "csv")
-    specs = {"match": MatchSpec(), "synthetic": SyntheticSpec(), "feed": feed}
+    specs = {"match": MatchParams(), "synthetic": SyntheticSpec(), "feed": feed}
     for key in schema_keys():
         section, _, name = key.partition(".")
         value = getattr(specs.get(section), name, None)
