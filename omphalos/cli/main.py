@@ -113,14 +113,20 @@ class App:
         path = self.path(text)
         if os.path.lexists(path):
             return path
-        import difflib
-
-        try:
-            near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1)
-        except OSError:
-            near = []
-        hint = f"did you mean {escape(near[0])!r}?" if near else "names are relative to the working directory"
+        near = alike(path)
+        hint = f"did you mean '{near}'?" if near else "names are relative to the working directory"
         raise NoSuchFile(f"no such file or folder: '{escape(text)}'", hint=hint)
+
+
+def alike(path: Path) -> str:
+    """Return the name in the same folder that is spelled most like that of ``path``, escaped; empty if none is."""
+    import difflib
+
+    try:
+        names = sorted(set(os.listdir(path.parent)) - {path.name})
+    except OSError:
+        return ""
+    return escape("".join(difflib.get_close_matches(path.name, names, n=1)))
 
 
 class _Helpful(click.Command):

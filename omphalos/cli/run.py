@@ -11,7 +11,7 @@ import click
 
 from omphalos.cli.config import MAX_THREADS, is_size
 from omphalos.cli.exits import Exit
-from omphalos.cli.main import App, Verb
+from omphalos.cli.main import App, Verb, alike
 from omphalos.cli.output import escape
 from omphalos.cli.progress import progress
 from omphalos.format.errors import ErrorKind, OmphalosError
@@ -81,6 +81,7 @@ def command(app: App, /, **options: Any) -> Exit:
     job = read_job(app, options)
     from omphalos.runs.execute import execute, existing_run
 
+    _require_inputs(job)
     store = app.store_or_new()
     if options["skip_existing"]:
         recorded = existing_run(store, job)
@@ -138,12 +139,29 @@ def read_job(app: App, options: dict[str, Any]) -> "Job":
         with path.open("rb") as stream:
             text = stream.read(MAX_JOB_FILE + 1)
     except OSError as error:
-        hint = "name a job file; without one the reference job runs"
-        raise JobUnreadable(f"the job file {escape(str(path))} cannot be read: {error.strerror}", hint=hint) from error
+        near = alike(path)
+        hint = f"did you mean '{near}'?" if near else "name a job file; without one the reference job runs"
+        reason = os.strerror(error.errno or 0).lower()
+        raise JobUnreadable(f"the job file '{escape(str(path))}' cannot be read: {reason}", hint=hint) from error
     from omphalos.screening.job import parse_job
 
     job = parse_job(text, base=path.parent, overrides=overrides)
     return _replaced(app, job, options)
+
+
+def _require_inputs(job: "Job") -> None:
+    """Refuse a job whose files are not there, before a store is made for it.
+
+    Raises:
+        InputMissing: a file or folder is not there.
+    """
+    from omphalos.runs.inputs import InputMissing
+
+    for path in (*([job.feed.path] if job.feed else []), *(spec.path for spec in job.registries)):
+        if not os.path.lexists(path):
+            near = alike(path)
+            hint = f"did you mean '{near}'?" if near else "paths in a job file start at the job file's folder"
+            raise InputMissing(f"no such file or folder: '{escape(str(path))}'", hint=hint)
 
 
 def _reference(options: dict[str, Any], overrides: list[str]) -> "Job":
@@ -164,13 +182,13 @@ def _replaced(app: App, job: "Job", options: dict[str, Any]) -> "Job":
     if options["feed"]:
         if job.feed is None:
             raise click.UsageError("--feed replaces the feed of a job, and this job generates its own")
-        job = replace(job, feed=replace(job.feed, path=app.path(options["feed"])))
+        job = replace(job, feed=replace(job.feed, path=app.existing(options["feed"])))
     for text in options["registries"]:
         source, equals, path = text.partition("=")
         if not equals or source not in {spec.source for spec in job.registries}:
             known = ", ".join(spec.source for spec in job.registries) or "none"
             raise click.UsageError(f"--registry {text}: write SOURCE=PATH with a source of the job ({known})")
-        specs = tuple(replace(s, path=app.path(path)) if s.source == source else s for s in job.registries)
+        specs = tuple(replace(s, path=app.existing(path)) if s.source == source else s for s in job.registries)
         job = replace(job, registries=specs)
     return job
 
@@ -213,7 +231,7 @@ def engine_failures() -> "Iterator[None]":
         if name in ("OutOfMemoryException", "ArrowMemoryError", "MemoryError"):
             hint = "give more with --memory, or fewer --threads"
             raise OutOfMemory("the engine needs more memory than it may use", hint=hint, undone=undone) from error
-        if name == "IOException" and "No space left on device" in str(error):
+        if not isinstance(error, OmphalosError | OSError) and "No space left on device" in str(error):
             hint = "free some space, or use a store on a larger disk"
             raise NoSpaceLeft("no space left where the run is built", hint=hint, undone=undone) from error
         raise
