@@ -20,7 +20,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import ObjectId, from_hex
 from omphalos.format.merkle import artifacts_root
-from omphalos.format.paths import MAX_PATH_BYTES, check_paths, fold, show
+from omphalos.format.paths import MAX_COMPONENT_BYTES, MAX_PATH_BYTES, check_paths, fold, show
 from omphalos.format.plan import NAME_PATTERN, is_name, plan_id, run_id
 from omphalos.format.tree import TreeError, root_of
 
@@ -258,8 +258,7 @@ def _check_files(m: Manifest) -> list[Finding]:
             findings.append(_finding(FindingId.UNSORTED, f"{member} are not in byte order of path"))
     digests: dict[str, Artifact] = {}
     for file in (*m.artifacts, *m.control):
-        head = fold(file.path.split("/", 1)[0])
-        if head in (FILE_NAME, ATTESTATIONS):
+        if is_reserved(file.path):
             findings.append(_at(FindingId.PATH_OWN_DIR, file.path, "the run keeps this name for itself"))
         table = (file.rows, file.key, file.fingerprint)
         if any(part is None for part in table) and any(part is not None for part in table):
@@ -284,6 +283,8 @@ def _check_roots(m: Manifest) -> list[Finding]:
         root = artifacts_root(m.artifacts).hex()
         if root != m.merkle_root:
             findings.append(_finding(FindingId.MERKLE_MISMATCH, f"computed {root[:12]}, recorded {m.merkle_root[:12]}"))
+        if sum(file.size for file in m.artifacts) > strictjson.MAX_INT:  # asked first, whatever the paths are like
+            return [*findings, _finding(FindingId.TREE_TOO_LARGE, "the sizes add up to more than 2^53-1")]
         node = root_of(payload_files(m))
         if node.id.hex() != m.tree:
             findings.append(_finding(FindingId.TREE_MISMATCH, f"computed {node.id.hex()[:12]}, recorded {m.tree[:12]}"))
@@ -298,10 +299,10 @@ def _check_roots(m: Manifest) -> list[Finding]:
 
 def _check_references(m: Manifest) -> list[Finding]:
     findings = []
-    listed = {file.path: file for file in m.artifacts}
+    listed = {(file.path, file.size, file.sha256, file.blake3) for file in m.artifacts}
+    paths = {file.path for file in m.artifacts}
     for item in m.plan.inputs:
-        file = listed.get(item.path)
-        if file is None or (file.size, file.sha256, file.blake3) != (item.size, item.sha256, item.blake3):
+        if (item.path, item.size, item.sha256, item.blake3) not in listed:
             findings.append(_at(FindingId.INPUT_MISMATCH, item.path, "no artifact of this path and digests"))
         if "/" in item.source or "\\" in item.source:
             findings.append(_at(FindingId.INPUT_SOURCE, item.path, "the source is not a base name"))
@@ -311,14 +312,21 @@ def _check_references(m: Manifest) -> list[Finding]:
     findings += [
         _at(FindingId.REPORT_MISSING, path, "named under reports")
         for path in reports
-        if path is not None and path not in listed
+        if path is not None and path not in paths
     ]
     return sorted(set(findings))
 
 
+def is_reserved(path: str) -> bool:
+    """Say whether a path begins with a name that a run directory keeps for itself, in any spelling."""
+    head = path.split("/", 1)[0]
+    # A longer name has its own finding, and folding it could cost the square of its length.
+    return len(head.encode("utf-8", "surrogatepass")) <= MAX_COMPONENT_BYTES and fold(head) in (FILE_NAME, ATTESTATIONS)
+
+
 def is_created(text: str) -> bool:
     """Say whether ``text`` is ``YYYY-MM-DDThh:mm:ssZ`` or the same with six digits of a second, and a real time."""
-    if _CREATED.fullmatch(text) is None:
+    if _CREATED.fullmatch(text) is None or text[11:13] > "23":  # some Pythons take 24:00 for the next day
         return False
     try:
         datetime.fromisoformat(text)

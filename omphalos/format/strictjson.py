@@ -28,7 +28,7 @@ MAX_DEPTH: Final = 64
 _STRING = r'"((?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+)"'
 _KEY: Final = re.compile(rf"[ \t\n]*+{_STRING}[ \t\n]*+(:?)").match
 _VALUE: Final = re.compile(
-    rf"[ \t\n]*+(?:{_STRING}|(-?(?:[0-9][0-9.eE+-]*+|Infinity\b)|NaN\b)|([\[{{])|(true|false|null)\b)"
+    rf"[ \t\n]*+(?:{_STRING}|(-?(?:[0-9][0-9.eE+-]*+|Infinity)|NaN)|([\[{{])|(true|false|null))"
 ).match
 _NEXT: Final = re.compile(r"[ \t\n]*+([,\]}]?)").match
 _END: Final = re.compile(r"[ \t\n]*+").fullmatch

@@ -8,17 +8,18 @@ finding of their own; a file nothing records is a finding wherever it lies. Find
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
-from omphalos.format.findings import Finding, FindingId, NotChecked, Severity
+from omphalos.format.findings import Finding, FindingId, NotChecked
 from omphalos.format.ids import ObjectId, from_hex, hasher, object_id, to_hex
 from omphalos.format.manifest import (
     ATTESTATIONS,
@@ -29,7 +30,9 @@ from omphalos.format.manifest import (
     ManifestError,
     check_manifest,
     decode_manifest,
+    is_reserved,
 )
+from omphalos.format.paths import MAX_COMPONENTS, check_path, refusing
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS
 from omphalos.store.names import RUNS
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
@@ -40,6 +43,9 @@ from omphalos.store.trees import walk
 BUFFER: Final = 1 << 20
 MAX_FINDINGS: Final = 10_000
 READERS: Final = 2
+CHANGED_KIND: Final = "it changed its kind while the folder was read"
+_GONE: Final = (errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO)
+_NOT_A_FOLDER: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ALWAYS_UNCHECKED: Final = (
     NotChecked.SIGNATURES,
     NotChecked.LEDGER,
@@ -61,8 +67,9 @@ class NoRunDirectory(OmphalosError):
 class Verdict:
     """What a verification found.
 
-    ``unreadable`` names what could not be read; ``suppressed`` counts findings beyond the limit; the verdict is
-    positive only if every recorded thing was read and nothing refuses it.
+    ``unreadable`` names what could not be read; ``suppressed`` counts findings beyond the limit, and
+    ``suppressed_refuse`` says whether one of them refuses; the verdict is positive only if every recorded thing was
+    read and nothing refuses it.
     """
 
     subject: str
@@ -73,11 +80,12 @@ class Verdict:
     unreadable: tuple[str, ...] = ()
     suppressed: int = 0
     not_checked: tuple[NotChecked, ...] = (*ALWAYS_UNCHECKED, NotChecked.FINGERPRINTS)
+    suppressed_refuse: bool = False
 
     @property
     def refused(self) -> bool:
         """Whether a finding makes the verdict negative."""
-        return bool(self.suppressed) or any(finding.severity.refuses for finding in self.findings)
+        return self.suppressed_refuse or any(finding.severity.refuses for finding in self.findings)
 
     @property
     def word(self) -> str:
@@ -99,41 +107,57 @@ class Verdict:
         }
 
 
-@dataclass
 class _Findings:
-    """Findings with a bound, so that a hostile folder cannot exhaust memory."""
+    """Findings and unreadable paths, each once, the first in order up to a bound: no folder can exhaust memory."""
 
-    kept: list[Finding] = field(default_factory=list)
-    suppressed: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._kept: dict[tuple[FindingId, str], Finding] = {}
+        self._unreadable: set[str] = set()
+        self._suppressed = 0
+        self._suppressed_refuse = False
 
     def add(self, identifier: FindingId, path: str, detail: str = "") -> None:
-        """Keep a finding, or count it where there are too many."""
+        """Keep a finding, unless there are too many before it in order."""
         self.extend([Finding(identifier, path, detail)])
 
     def extend(self, findings: Iterable[Finding]) -> None:
-        """Keep findings up to the bound and count the rest."""
+        """Keep findings; where there are two of one id and path, the first in order of detail."""
         for finding in findings:
-            if len(self.kept) < MAX_FINDINGS:
-                self.kept.append(finding)
-            else:
-                self.suppressed += finding.severity is not Severity.INFO
+            key = (finding.id, finding.path)
+            twin = self._kept.get(key)
+            self._kept[key] = finding if twin is None else min(twin, finding)
+            if len(self._kept) >= 2 * MAX_FINDINGS:
+                self._prune()
+
+    def unread(self, path: str) -> None:
+        """Keep the path of something that could not be read."""
+        self._unreadable.add(path)
+        if len(self._unreadable) >= 2 * MAX_FINDINGS:
+            self._unreadable = set(sorted(self._unreadable)[:MAX_FINDINGS])
+
+    def _prune(self) -> None:
+        ordered = sorted(self._kept)
+        for key in ordered[MAX_FINDINGS:]:
+            self._suppressed += 1
+            self._suppressed_refuse |= self._kept.pop(key).severity.refuses
 
     def verdict(self, subject: str, manifest: Manifest | None, files: int, size: int) -> Verdict:
         """Close the list into a verdict."""
+        self._prune()
         return Verdict(
             subject,
             manifest.run_id if manifest else None,
             files,
             size,
-            tuple(sorted(set(self.kept))),
-            tuple(sorted(self.unreadable)),
-            self.suppressed,
+            tuple(sorted(self._kept.values())),
+            tuple(sorted(self._unreadable)[:MAX_FINDINGS]),
+            self._suppressed,
+            suppressed_refuse=self._suppressed_refuse,
         )
 
 
 def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict:
-    """Verify the run directory at ``path`` on its own, without a store.
+    """Verify the run directory at ``path`` on its own, without a store, by the rules of ``docs/format/verify.md``.
 
     Args:
         path: the folder.
@@ -145,30 +169,41 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
     found = _Findings()
     try:
         root = os.open(path, FOLDER_FLAGS)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
             found.add(FindingId.SYMLINK_ENTRY, ".", "the run directory itself is a symbolic link")
-            return found.verdict(path.name, None, 0, 0)
-        raise NoRunDirectory(f"no run directory: {path}", hint="name a folder that holds manifest.json") from error
+        elif isinstance(error, OSError) and error.errno not in _NOT_A_FOLDER:
+            found.unread(".")
+        else:
+            raise NoRunDirectory(f"no run directory: {path}", hint="name a folder that holds manifest.json") from error
+        return found.verdict(path.name, None, 0, 0)
     try:
         data = _read_manifest(root, found)
-        manifest = _parse(data, found) if data is not None else None
         if expected is not None and data is not None and object_id("run", data) != expected:
             found.add(FindingId.REF_MISMATCH, FILE_NAME, f"the store records {to_hex(expected)[:12]}")
-        recorded = _recorded(manifest)
-        present = _survey(root, recorded, found)
-        if manifest is None:
+        manifest = _parse(data, found) if data is not None else None
+        if manifest is None:  # nothing says what should be here, so nothing else is looked at
             return found.verdict(path.name, None, 0, 0)
         found.extend(check_manifest(manifest))
-        files = (*manifest.artifacts, *manifest.control)
-        missing = [file for file in files if file.path not in present]
-        for file in missing:
-            found.add(FindingId.FILE_MISSING, file.path, "recorded in the manifest")
-        there = [(file, present[file.path]) for file in files if file.path in present]
+        records = _usable(manifest)
+        survey = _Survey(records, {path[:at] for path in records for at, c in enumerate(path) if c == "/"}, found)
+        survey.enter(root)
+        for missing in records.keys() - survey.present.keys():
+            if not survey.cannot_tell(missing):
+                found.add(FindingId.FILE_MISSING, missing, "recorded in the manifest")
+        there = [(records[name], on_disk) for name, on_disk in survey.present.items()]
+        for file, on_disk in there:
+            if file.path != on_disk:
+                found.add(
+                    FindingId.PATH_NORM_CHANGED, file.path, "its name on disk is spelled in another normalization"
+                )
         with ThreadPoolExecutor(READERS) as pool:
-            for findings, unreadable in pool.map(lambda pair: _check_file(root, *pair), there):
-                found.extend(findings)
-                found.unreadable += unreadable
+            results = pool.map(lambda pair: _check_file(root, *pair), there)
+            for (file, _), findings in zip(there, results, strict=True):
+                if findings is None:
+                    found.unread(file.path)
+                else:
+                    found.extend(findings)
         return found.verdict(path.name, manifest, len(there), sum(file.size for file, _ in there))
     finally:
         os.close(root)
@@ -177,25 +212,37 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
 def _read_manifest(root: int, found: _Findings) -> bytes | None:
     """Read ``manifest.json`` from the open folder, within the limit of the format."""
     try:
-        descriptor = os.open(FILE_NAME, FILE_FLAGS, dir_fd=root)
+        mode = os.stat(FILE_NAME, dir_fd=root, follow_symlinks=False).st_mode
     except FileNotFoundError:
         found.add(FindingId.MANIFEST_MISSING, FILE_NAME)
         return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            found.add(FindingId.SYMLINK_ENTRY, FILE_NAME)
-        else:
-            found.unreadable.append(FILE_NAME)
+    except OSError:
+        found.unread(FILE_NAME)
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        about = os.fstat(stream.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            found.add(FindingId.SPECIAL_FILE, FILE_NAME)
-            return None
-        if about.st_size > MAX_BYTES:
-            found.add(FindingId.JSON_TOO_LARGE, FILE_NAME, f"{about.st_size} bytes")
-            return None
-        return stream.read(MAX_BYTES + 1)
+    if not stat.S_ISREG(mode):
+        named = {stat.S_IFLNK: FindingId.SYMLINK_ENTRY, stat.S_IFDIR: FindingId.MANIFEST_MISSING}
+        found.add(named.get(stat.S_IFMT(mode), FindingId.SPECIAL_FILE), FILE_NAME, "it is not a file")
+        return None
+    try:
+        with io.BufferedReader(_open_below(root, FILE_NAME)) as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
+                return None
+            if before.st_size > MAX_BYTES:
+                found.add(FindingId.JSON_TOO_LARGE, FILE_NAME, f"{before.st_size} bytes")
+                return None
+            data = stream.read(before.st_size + 1)
+            if len(data) != before.st_size or _touched(before, os.fstat(stream.fileno())):
+                found.add(FindingId.TOCTOU, FILE_NAME, "it changed while it was read")
+                return None
+            return data
+    except OSError as error:
+        if error.errno in _GONE:
+            found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
+        else:
+            found.unread(FILE_NAME)
+        return None
 
 
 def _parse(data: bytes, found: _Findings) -> Manifest | None:
@@ -206,103 +253,158 @@ def _parse(data: bytes, found: _Findings) -> Manifest | None:
         return None
 
 
-def _recorded(manifest: Manifest | None) -> set[str]:
-    """Return the paths a run directory may hold, the manifest included."""
-    paths = {FILE_NAME}
-    if manifest is not None:
-        paths |= {file.path for file in (*manifest.artifacts, *manifest.control)}
-    return paths
+def _usable(manifest: Manifest) -> dict[str, Artifact]:
+    """Return path → record of every file that may be looked up; of records with one path the first counts."""
+    records: dict[str, Artifact] = {}
+    for file in (*manifest.artifacts, *manifest.control):
+        if not is_reserved(file.path) and not refusing(check_path(file.path)):
+            records.setdefault(file.path, file)
+    return records
 
 
-def _survey(root: int, recorded: set[str], found: _Findings) -> dict[str, str]:
-    """Walk the folder; return recorded path → path on disk of what is there, and find what should not be.
+class _Survey:
+    """A walk through a run directory: what lies there of the recorded files, and what should not be there."""
 
-    The two differ only where a file system changed the normalization of a name.
-    """
-    folders = {path[:at] for path in recorded for at, c in enumerate(path) if c == "/"}
-    present: dict[str, str] = {}
-    for on_disk, mode in _walk(root, "", found):
-        path = on_disk
-        if any(0xDC80 <= ord(c) <= 0xDCFF for c in path):
-            found.add(FindingId.NOT_UTF8, os.fsencode(path).decode("utf-8", "backslashreplace"))
-            continue
-        known = folders if stat.S_ISDIR(mode) else recorded
-        if path not in known and unicodedata.normalize("NFC", path) in known:
-            path = unicodedata.normalize("NFC", path)
-            if not stat.S_ISDIR(mode):
-                found.add(FindingId.PATH_NORM_CHANGED, path, "the name on disk is spelled in another normalization")
-        if stat.S_ISLNK(mode):
-            found.add(FindingId.SYMLINK_ENTRY, path)
-        elif stat.S_ISDIR(mode):
-            if path not in folders and path.split("/")[0] != ATTESTATIONS:
-                found.add(FindingId.DIR_EXTRA, path)
-        elif not stat.S_ISREG(mode):
-            found.add(FindingId.SPECIAL_FILE, path)
-        elif path in recorded:
-            if path in present:
-                found.add(FindingId.PATH_NORM_COLLISION, path, "two files on disk have this name")
-            present[path] = on_disk
-        elif path.split("/")[0] != ATTESTATIONS:
-            found.add(FindingId.FILE_EXTRA, path)
-    return present
+    def __init__(self, records: Container[str], folders: Container[str], found: _Findings) -> None:
+        self._records = records
+        self._folders = folders
+        self._found = found
+        self._entered: dict[str, str] = {}  # recorded folder → its path on disk
+        self._dark: set[str] = set()  # recorded paths about which nothing can be said
+        self.present: dict[str, str] = {}  # recorded path → path on disk, another only by normalization
 
+    def enter(self, folder: int, prefix: str = "", depth: int = 1) -> None:
+        """Look at everything below an open folder; folders are opened one by one, links are never followed."""
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = os.fsencode(entry.name)
+                    try:
+                        path = prefix + name.decode("utf-8")
+                    except UnicodeDecodeError:
+                        self._found.add(FindingId.NOT_UTF8, prefix + name.decode("utf-8", "backslashreplace"))
+                        continue
+                    try:
+                        mode = entry.stat(follow_symlinks=False).st_mode
+                    except OSError:
+                        self._unread(path)
+                        continue
+                    if self._judge(path, mode, depth):
+                        self._open(folder, name, path, depth)
+        except OSError:
+            self._unread(prefix.rstrip("/") or ".")
 
-def _walk(folder: int, prefix: str, found: _Findings, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield (path, mode) of everything below an open folder; folders are opened one by one, links never followed."""
-    below: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            try:
-                mode = entry.stat(follow_symlinks=False).st_mode
-            except OSError:
-                found.unreadable.append(path)
-                continue
-            yield path, mode
-            if stat.S_ISDIR(mode):
-                below.append(entry.name)
-    for name in sorted(below):
-        if depth >= 64:
-            found.add(FindingId.PATH_TOO_DEEP, prefix + name)
-            continue
+    def _open(self, folder: int, name: bytes, path: str, depth: int) -> None:
         try:
             inner = os.open(name, FOLDER_FLAGS, dir_fd=folder)
-        except OSError:
-            found.unreadable.append(prefix + name)
-            continue
+        except OSError as error:
+            if error.errno in _GONE:
+                self._found.add(FindingId.TOCTOU, path, CHANGED_KIND)
+            else:
+                self._unread(path)
+            return
         try:
-            yield from _walk(inner, f"{prefix}{name}/", found, depth + 1)
+            self.enter(inner, f"{path}/", depth + 1)
         finally:
             os.close(inner)
 
+    def _judge(self, path: str, mode: int, depth: int) -> bool:
+        """Judge one entry; return whether it is a folder to enter."""
+        if path == FILE_NAME:
+            return False  # judged already, before anything else
+        if stat.S_ISLNK(mode):
+            self._found.add(FindingId.SYMLINK_ENTRY, path)
+        elif stat.S_ISDIR(mode):
+            if depth >= MAX_COMPONENTS:
+                self._found.add(FindingId.PATH_TOO_DEEP, path)
+                return False
+            recorded = _spelled(path, self._folders)
+            if _attested(path, depth, folder=True):
+                return True
+            if recorded is None:
+                self._found.add(FindingId.DIR_EXTRA, path)
+            elif self._entered.setdefault(recorded, path) != path:
+                self._found.add(FindingId.PATH_NORM_COLLISION, recorded, "two folders on disk have this name")
+            return True
+        elif not stat.S_ISREG(mode):
+            self._found.add(FindingId.SPECIAL_FILE, path)
+        elif not _attested(path, depth, folder=False):
+            self._file(path)
+        return False
 
-def _check_file(root: int, file: Artifact, on_disk: str) -> tuple[list[Finding], list[str]]:
-    """Compare one file with its record; read it once, from one descriptor, and no further than its recorded size."""
+    def _file(self, path: str) -> None:
+        recorded = _spelled(path, self._records)
+        if recorded is None:
+            self._found.add(FindingId.FILE_EXTRA, path)
+            return
+        other = self.present.setdefault(recorded, path)
+        if other != path:
+            self._found.add(FindingId.PATH_NORM_COLLISION, recorded, "two files on disk have this name")
+            self.present[recorded] = recorded if recorded in (path, other) else min(path, other)
+
+    def _unread(self, path: str) -> None:
+        self._found.unread(path)
+        for known in (self._records, self._folders):
+            recorded = path if path == "." else _spelled(path, known)
+            if recorded is not None:
+                self._dark.add(recorded)
+
+    def cannot_tell(self, path: str) -> bool:
+        """Say whether a recorded path, or a folder above it, could not be read, so that it may be there."""
+        if not self._dark:
+            return False
+        above = (path[:at] for at, c in enumerate(path) if c == "/")
+        return not self._dark.isdisjoint((".", path, *above))
+
+
+def _attested(path: str, depth: int, *, folder: bool) -> bool:
+    """Say whether an entry is the folder of attestations or lies in it: what is there is not for this check."""
+    return path.split("/", 1)[0] == ATTESTATIONS and (folder or depth > 1)
+
+
+def _spelled(path: str, known: Container[str]) -> str | None:
+    """Return the recorded path that a path on disk is, by name or by normalization."""
+    if path in known:
+        return path
+    if path.isascii():
+        return None
+    normal = unicodedata.normalize("NFC", path)
+    return normal if normal in known else None
+
+
+def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None:
+    """Compare one file with its record, reading it once, from one descriptor, no further than its recorded size.
+
+    Returns:
+        What was found, or ``None`` if the file cannot be read.
+    """
     try:
-        descriptor = _open_below(root, on_disk)
+        with _open_below(root, on_disk) as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)]
+            if before.st_size != file.size:
+                said = f"{before.st_size} bytes, recorded {file.size}"
+                return [Finding(FindingId.SIZE_MISMATCH, file.path, said)]
+            size, blake, sha = _digest(stream.fileno(), file.size)
+            after = os.fstat(stream.fileno())
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
-            return [Finding(FindingId.TOCTOU, file.path, "it changed its kind while the folder was read")], []
-        return [], [file.path]
-    with os.fdopen(descriptor, "rb", buffering=0):
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            return [Finding(FindingId.TOCTOU, file.path, "it changed its kind while the folder was read")], []
-        if before.st_size != file.size:
-            return [Finding(FindingId.SIZE_MISMATCH, file.path, f"{before.st_size} bytes, recorded {file.size}")], []
-        try:
-            size, blake, sha = _digest(descriptor, file.size)
-        except OSError:
-            return [], [file.path]
-        after = os.fstat(descriptor)
-    if size != file.size or (before.st_mtime_ns, before.st_ctime_ns) != (after.st_mtime_ns, after.st_ctime_ns):
-        return [Finding(FindingId.TOCTOU, file.path, "it changed while it was read")], []
-    return _judge(file, blake, sha), []
+        return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)] if error.errno in _GONE else None
+    if size != file.size or _touched(before, after):
+        return [Finding(FindingId.TOCTOU, file.path, "it changed while it was read")]
+    return _judge(file, blake, sha)
 
 
-def _open_below(root: int, path: str) -> int:
+def _touched(before: os.stat_result, after: os.stat_result) -> bool:
+    """Say whether a file was written to between two looks at it."""
+    return any(
+        getattr(before, member) != getattr(after, member) for member in ("st_size", "st_mtime_ns", "st_ctime_ns")
+    )
+
+
+def _open_below(root: int, path: str) -> io.FileIO:
     """Open a file below an open folder, each component without following links."""
-    *folders, name = path.split("/")
+    *folders, name = path.encode().split(b"/")
     at = root
     try:
         for folder in folders:
@@ -310,7 +412,7 @@ def _open_below(root: int, path: str) -> int:
             if at != root:
                 os.close(at)
             at = inner
-        return os.open(name, FILE_FLAGS, dir_fd=at)
+        return io.FileIO(os.open(name, FILE_FLAGS, dir_fd=at), "rb")
     finally:
         if at != root:
             os.close(at)
@@ -359,9 +461,12 @@ def verify_recorded(store: Store, ref: str, run: ObjectId) -> Verdict:
     _check_method(store, manifest, found)
     files = (*manifest.artifacts, *manifest.control)
     with ThreadPoolExecutor(READERS) as pool:
-        for findings, unreadable in pool.map(lambda file: _check_blob(store, file), files):
-            found.extend(findings)
-            found.unreadable += unreadable
+        results = pool.map(lambda file: _check_blob(store, file), files)
+        for file, findings in zip(files, results, strict=True):
+            if findings is None:
+                found.unread(file.path)
+            else:
+                found.extend(findings)
     return found.verdict(ref, manifest, len(files), sum(file.size for file in files))
 
 
@@ -392,21 +497,21 @@ def _check_method(store: Store, manifest: Manifest, found: _Findings) -> None:
         _object_finding(error, "method", found)
 
 
-def _check_blob(store: Store, file: Artifact) -> tuple[list[Finding], list[str]]:
+def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
     try:
         with store.objects.open(from_hex(file.blake3)) as stream:
             size, blake, sha = _digest(stream.fileno(), file.size)
     except ObjectMissing:
-        return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])], []
+        return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])]
     except ObjectDamaged:
-        return [Finding(FindingId.OBJECT_DAMAGED, file.path, file.blake3[:12])], []
+        return [Finding(FindingId.OBJECT_DAMAGED, file.path, file.blake3[:12])]
     except OSError:
-        return [], [file.path]
+        return None
     if blake != file.blake3 and size == file.size and sha != file.sha256:
-        return [Finding(FindingId.OBJECT_DAMAGED, file.path, f"blake3 {blake[:12]}, id {file.blake3[:12]}")], []
+        return [Finding(FindingId.OBJECT_DAMAGED, file.path, f"blake3 {blake[:12]}, id {file.blake3[:12]}")]
     if size != file.size:
-        return [Finding(FindingId.SIZE_MISMATCH, file.path, f"recorded {file.size} bytes")], []
-    return _judge(file, blake, sha), []
+        return [Finding(FindingId.SIZE_MISMATCH, file.path, f"recorded {file.size} bytes")]
+    return _judge(file, blake, sha)
 
 
 def _object_finding(error: OmphalosError, path: str, found: _Findings) -> None:
@@ -425,4 +530,4 @@ def _object_finding(error: OmphalosError, path: str, found: _Findings) -> None:
     if isinstance(finding, FindingId):
         found.add(finding, path, error.message)
     else:
-        found.unreadable.append(path)
+        found.unread(path)

@@ -119,6 +119,35 @@ def _manifest_link(folder: Path) -> None:
     (folder / "manifest.json").symlink_to(target)
 
 
+def _manifest_folder(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+
+
+def _manifest_socket(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    _socket(folder)
+    (folder / "s").rename(folder / "manifest.json")
+
+
+def _attestations_file(folder: Path) -> None:
+    (folder / "attestations").write_text("x")
+
+
+def _attestations(folder: Path) -> None:
+    (folder / "attestations" / "a").mkdir(parents=True)
+    (folder / "attestations" / "a" / "statement.json").write_text("{}")
+    (folder / "attestations" / "link").symlink_to("a")
+
+
+def _deep(folder: Path) -> None:
+    (folder / Path(*"d" * 66)).mkdir(parents=True)
+
+
+def _not_utf8_folder(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff/inner")).mkdir(parents=True)
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
@@ -135,6 +164,15 @@ def _manifest_link(folder: Path) -> None:
         (_folder_for_file, [("dirExtra", FILE), ("fileMissing", FILE)]),
         (_not_utf8, [("notUtf8", "\\xff.csv")]),
         (_manifest_link, [("symlinkEntry", "manifest.json")]),
+        (_manifest_folder, [("manifestMissing", "manifest.json")]),
+        (_manifest_socket, [("specialFile", "manifest.json")]),
+        (_attestations_file, [("fileExtra", "attestations")]),
+        (_attestations, [("symlinkEntry", "attestations/link")]),
+        (_not_utf8_folder, [("notUtf8", "\\xff")]),
+        (
+            _deep,
+            [("dirExtra", "/".join("d" * count)) for count in range(1, 64)] + [("pathTooDeep", "/".join("d" * 64))],
+        ),
     ],
 )
 def test_each_kind_of_damage_has_its_finding(
@@ -145,10 +183,7 @@ def test_each_kind_of_damage_has_its_finding(
 
     verdict = verify_directory(run_directory)
 
-    found = _ids(verdict)
-    if damage is _manifest_link:
-        found = [item for item in found if item[0] != "fileExtra" and item[0] != "dirExtra"]
-    assert expected == found
+    assert expected == _ids(verdict)
     assert "refused" == verdict.word
 
 
@@ -162,13 +197,13 @@ def test_a_linked_folder_hides_nothing(run_directory: Path) -> None:
     assert ("fileMissing", FILE) in found
 
 
-def test_without_a_manifest_everything_is_unrecorded(run_directory: Path) -> None:
-    """A run directory without its manifest is refused."""
+def test_without_a_manifest_nothing_else_is_judged(run_directory: Path) -> None:
+    """A run directory without its manifest is refused for that alone, however much else lies in it."""
     _no_manifest(run_directory)
 
     verdict = verify_directory(run_directory)
 
-    assert ("manifestMissing", "manifest.json") in _ids(verdict)
+    assert [("manifestMissing", "manifest.json")] == _ids(verdict)
     assert "refused" == verdict.word
 
 
@@ -223,24 +258,6 @@ def test_another_runs_manifest_in_the_directory_is_found(run_directory: Path, co
     assert [("refMismatch", "manifest.json")] == _ids(verdict)
 
 
-def test_a_changed_normalization_of_a_name_is_a_warning(tmp_path: Path, run_directory: Path) -> None:
-    """A file whose name a file system spelled in NFD is checked under its recorded name, and a warning says so."""
-    from omphalos.runs.verify import _Findings, _survey
-
-    folder = tmp_path / "nfd"
-    folder.mkdir()
-    recorded = "é.csv"
-    (folder / unicodedata.normalize("NFD", recorded)).write_text("x")
-    root = os.open(folder, os.O_RDONLY)
-    found = _Findings()
-    present = _survey(root, {recorded}, found)
-    os.close(root)
-
-    assert {recorded: unicodedata.normalize("NFD", recorded)} == present
-    assert ["pathNormChanged"] == [finding.id.value for finding in found.kept]
-    assert not found.verdict("x", None, 0, 0).refused
-
-
 def test_a_flood_of_findings_is_bounded(run_directory: Path) -> None:
     """More unrecorded files than can be listed still give a bounded list and a negative verdict."""
     for number in range(MAX_FINDINGS + 5):
@@ -251,6 +268,39 @@ def test_a_flood_of_findings_is_bounded(run_directory: Path) -> None:
     assert MAX_FINDINGS == len(verdict.findings)
     assert 5 == verdict.suppressed
     assert "refused" == verdict.word
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let a folder of this name be opened by nobody."""
+    true = os.open
+
+    def failing(path: str | bytes | Path, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if os.fsencode(path).endswith(os.fsencode(name)):
+            raise PermissionError(13, "Permission denied")
+        return true(path, flags, *rest, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", failing)
+
+
+def test_a_folder_that_cannot_be_opened_makes_the_verdict_incomplete(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said to be missing from a folder that cannot be looked into."""
+    _failing(monkeypatch, "exports")
+    verdict = verify_directory(run_directory)
+
+    assert ("incomplete", ("exports",), []) == (verdict.word, verdict.unreadable, _ids(verdict))
+
+
+@pytest.mark.parametrize(("name", "path"), [("manifest.json", "manifest.json"), ("run", ".")])
+def test_what_everything_depends_on_cannot_be_opened(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    """A manifest or run directory that cannot be opened is unreadable, and not refused."""
+    _failing(monkeypatch, run_directory.name if name == "run" else name)
+    verdict = verify_directory(run_directory)
+
+    assert ("incomplete", (path,), []) == (verdict.word, verdict.unreadable, _ids(verdict))
 
 
 def _opened(descriptor: int) -> Path:
