@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Final
 
 from omphalos.format.manifest import Environment
+from omphalos.tables.write import sqlite_version
 
 # The packages whose code takes part in computing a payload.
 COMPUTING_PACKAGES: Final = (
@@ -38,5 +39,6 @@ def describe(*, cpu_count: int, locale: str, timezone: str) -> Environment:
         cpu_count=cpu_count,
         locale=locale,
         timezone=timezone,
-        packages={name: metadata.version(name) for name in COMPUTING_PACKAGES},
+        # SQLite is not a package of its own: the driver's wheel carries it, and its version stands in the file it writes.
+        packages={name: metadata.version(name) for name in COMPUTING_PACKAGES} | {"sqlite": sqlite_version()},
     )

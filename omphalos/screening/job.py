@@ -296,7 +296,8 @@ def _match(table: Any) -> MatchParams:
     low, medium, high = (found[key] for key in ("threshold_bp", "medium_bp", "high_bp"))
     if not low <= medium <= high:
         raise JobError(
-            f"match.threshold_bp ({low}), match.medium_bp ({medium}) and match.high_bp ({high}) are not in ascending order",
+            f"match.threshold_bp ({low}), match.medium_bp ({medium}) and match.high_bp ({high}) are not in "
+            "ascending order",
             hint="threshold_bp <= medium_bp <= high_bp",
         )
     return MatchParams(**found)
