@@ -6,7 +6,7 @@ from click.shell_completion import get_completion_class
 from omphalos.cli.main import App, Verb
 
 
-@click.command(cls=Verb, examples=['eval "$(omphalos completion bash)"', "omphalos completion fish --json"])
+@click.command(cls=Verb, examples=["omphalos completion bash > omphalos.bash", "omphalos completion fish --json"])
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:

@@ -21,7 +21,7 @@ from omphalos import __version__
 from omphalos.cli.config import PLACE_ONLY, SETTINGS, Value, settings
 from omphalos.cli.exits import MEANINGS, Exit
 from omphalos.cli.output import Out, escape
-from omphalos.cli.streams import OutputFailed, flush_stdout, prepare
+from omphalos.cli.streams import OutputFailed, flush_stdout, prepare, read_names_as_utf8
 from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
@@ -369,6 +369,7 @@ def _refused(out: Out, error: OSError) -> Exit:
 
 def entry() -> None:
     """Run the program and leave the process with its exit code."""
+    read_names_as_utf8()
     prepare()
     code = run(sys.argv[1:])
     if code is Exit.INTERRUPTED:

@@ -20,6 +20,17 @@ class OutputFailed(OmphalosError):
     id = "outputFailed"
 
 
+def read_names_as_utf8() -> None:
+    """Start the interpreter again in UTF-8 mode where the locale would have names of files read otherwise.
+
+    Names enter trees and manifests, and one folder must give one tree id in every locale. With ``-X utf8`` the check
+    below is false, so this happens once; arguments pass as the bytes they came as.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        arguments = [os.fsencode(argument) for argument in sys.orig_argv[1:]]
+        os.execv(sys.executable, [os.fsencode(sys.executable), b"-X", b"utf8", *arguments])
+
+
 def prepare() -> None:
     """Make the standard streams of this process usable: none closed, all UTF-8 whatever the locale says.
 

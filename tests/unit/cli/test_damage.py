@@ -1,0 +1,158 @@
+"""A damaged store: every verb says what is wrong, with the right exit code, and shows no damaged bytes as good ones."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Call
+
+REPORT = "reports/validation.json"
+
+
+def object_file(store: Path, oid: str) -> Path:
+    """Return the file of an object."""
+    return store / "objects" / "large" / oid[:2] / oid[2:]
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.fixture
+def report_id(call: "Call", store: Path, first: str) -> str:
+    """The id of an artifact of the reference run."""
+    entries = call("ls", f"{first}:reports", "--json").document["entries"]
+    (oid,) = (entry["id"] for entry in entries if entry["path"] == "validation.json")
+    return str(oid)
+
+
+def findings(call: "Call", name: str) -> set[str]:
+    """Return the ids of all findings of a verification that is refused."""
+    said = call("verify", name, "--json")
+    assert said.code == 1
+    assert said.document["verdict"] == "refused"
+    return {finding["id"] for check in said.document["checks"] for finding in check["findings"]}
+
+
+def test_a_flipped_bit_in_an_artifact(call: "Call", store: Path, first: str, report_id: str) -> None:
+    """A damaged object is refused by every verb that needs its bytes, and none of them is written."""
+    flip(object_file(store, report_id))
+    assert findings(call, first) == {"objectDamaged"}
+    for argv in (["cat", report_id], ["cat", f"{first}:{REPORT}"], ["show", f"{first}:{REPORT}"]):
+        said = call(*argv)
+        assert (said.code, said.out) == (1, ""), argv
+        assert "is damaged" in said.err
+        assert call(*argv, "--json").failure["id"] == "objectDamaged"
+    assert call("checkout", first, "new").code == 1
+    assert not Path("new").exists()
+    assert [name.name for name in store.iterdir() if name.name.startswith(".building")] == []
+    assert call("log").code == 0
+    assert call("verify", f"artifacts/runs/{first}").code == 0
+
+
+def test_a_missing_artifact(call: "Call", store: Path, first: str, report_id: str) -> None:
+    """An object that is gone is a finding of a verification, and 'not found' where it was asked for."""
+    object_file(store, report_id).unlink()
+    assert findings(call, first) == {"objectMissing"}
+    assert call("cat", f"{first}:{REPORT}").code == 10
+    assert call("checkout", first, "new").code == 10
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("damage", ["flip", "remove"])
+def test_a_damaged_run_object(call: "Call", store: Path, first: str, damage: str) -> None:
+    """A run whose manifest cannot be read is listed with the reason (exit 3), and refused by its name."""
+    run = call("ref", "get", f"runs/{first}").out.strip()
+    path = object_file(store, run)
+    flip(path) if damage == "flip" else path.unlink()
+    said = call("log", "--json")
+    assert said.code == 3
+    (bad,) = (entry for entry in said.document["runs"] if entry["error"])
+    assert bad["run_id"] == first
+    assert call("log").code == 3
+    assert f"{first}  damaged" in call("log").out
+    assert findings(call, first) >= {"objectDamaged" if damage == "flip" else "objectMissing"}
+    code = 1 if damage == "flip" else 10
+    for argv in (["show", first], ["certify", first], ["diff", first, "second"], ["status", first], ["ls", first]):
+        assert call(*argv).code == code, argv
+    assert call("show", "latest", "--json").document["manifest"]["name"] == "second"
+
+
+@pytest.mark.parametrize("content", [b"", b"0" * 63 + b"\n", b"0" * 64, b"g" * 64 + b"\n", b"\x00" * 65, b"0" * 900])
+def test_a_damaged_ref(call: "Call", store: Path, first: str, content: bytes) -> None:
+    """A ref file that is not one line of 64 hex digits is listed as damaged, and nothing is read through it."""
+    (store / "refs" / "runs" / first).write_bytes(content)
+    said = call("ref", "list", "--json")
+    assert said.code == 3
+    (bad,) = (row for row in said.document["refs"] if row["error"])
+    assert (bad["name"], bad["id"]) == (f"refs/runs/{first}", None)
+    assert call("log").code == 3
+    for argv in (["verify", first], ["show", first], ["ref", "get", f"runs/{first}"], ["checkout", first]):
+        said = call(*argv, "--json")
+        assert (said.code, said.failure["id"]) == (1, "refMalformed"), argv
+    assert call("verify", "second").code == 0
+
+
+def test_a_ref_of_another_run(call: "Call", store: Path, first: str) -> None:
+    """A ref that names another run's manifest is found by a verification."""
+    (other,) = (path for path in (store / "refs" / "runs").iterdir() if path.name.startswith("second"))
+    (store / "refs" / "runs" / first).write_bytes(other.read_bytes())
+    assert "refMismatch" in findings(call, first)
+    assert call("log").code == 3
+
+
+def test_an_object_under_a_wrong_kind(call: "Call", store: Path, report_id: str) -> None:
+    """A run's ref that points at a file is no run."""
+    (store / "refs" / "runs" / "odd-0123456789ab").write_text(report_id + "\n")
+    assert call("log").code == 3
+    assert call("show", "odd-0123456789ab").code == 1
+
+
+def test_a_link_in_place_of_an_object(call: "Call", store: Path, first: str, report_id: str, tmp_path: Path) -> None:
+    """A symbolic link where an object should be is not followed, though it leads to the right bytes."""
+    path = object_file(store, report_id)
+    path.rename(tmp_path / "aside")
+    path.symlink_to(tmp_path / "aside")
+    assert findings(call, first) == {"objectDamaged"}
+    assert call("cat", f"{first}:{REPORT}").code == 1
+
+
+@pytest.mark.parametrize("folder", ["objects", "refs"])
+def test_half_a_store_is_none(call: "Call", store: Path, folder: str) -> None:
+    """A folder that lost its objects or its refs is no store."""
+    (store / folder).rename(store / "aside")
+    said = call("log")
+    assert said.code == 10
+    assert "no store" in said.err
+
+
+def test_a_certification_of_changed_results_is_negative(
+    call: "Call", store: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the same plan gives other bytes, certify ends with 1 and run refuses, and the recorded run stays."""
+    from omphalos.screening import reports
+
+    headline = reports.scoring
+    monkeypatch.setattr(reports, "scoring", lambda *given: {**headline(*given), "surplus": 1})
+    said = call("certify", first, "--json")
+    assert (said.code, said.document["outcome"]) == (1, "different")
+    assert said.document["paths"] == ["reports/scoring.json"]
+    failed = call("run", "--scale", "small", "--json")
+    assert (failed.code, failed.failure["id"]) == (1, "notReproduced")
+    assert call("verify", first).code == 0
+
+
+def test_another_method_is_not_called_different(
+    call: "Call", store: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of a method that is not installed ends a certification as incomplete (3), never as negative."""
+    from omphalos.runs import certify
+
+    monkeypatch.setattr(certify, "hash_method", lambda: bytes(32))
+    said = call("certify", first, "--json")
+    assert (said.code, said.document["outcome"]) == (3, "not-rerunnable")
