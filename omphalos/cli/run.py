@@ -222,12 +222,15 @@ def engine_failures() -> "Iterator[None]":
 
     Raises:
         OutOfMemory, NoSpaceLeft: the engine could not go on.
+        KeyboardInterrupt: the engine was interrupted.
     """
     undone = "no run was recorded"
     try:
         yield
     except Exception as error:
         name = type(error).__name__
+        if name == "InterruptException" or (name == "RuntimeError" and str(error) == "Query interrupted"):
+            raise KeyboardInterrupt from error  # what the engine makes of Ctrl-C
         if name in ("OutOfMemoryException", "ArrowMemoryError", "MemoryError"):
             hint = "give more with --memory, or fewer --threads"
             raise OutOfMemory("the engine needs more memory than it may use", hint=hint, undone=undone) from error

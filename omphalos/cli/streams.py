@@ -28,7 +28,8 @@ def read_names_as_utf8() -> None:
     """
     if sys.getfilesystemencoding().lower() != "utf-8":
         arguments = [os.fsencode(argument) for argument in sys.orig_argv[1:]]
-        os.execv(sys.executable, [os.fsencode(sys.executable), b"-X", b"utf8", *arguments])
+        command = [os.fsencode(sys.executable), b"-X", b"utf8", *arguments]
+        os.execv(sys.executable, command)  # noqa: S606  # this very program again; no shell is wanted
 
 
 def prepare() -> None:

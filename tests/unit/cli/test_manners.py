@@ -241,6 +241,29 @@ def test_an_interrupt_ends_with_130(call: "Call", monkeypatch: pytest.MonkeyPatc
     assert call("log", "--json").failure["code"] == 130
 
 
+@pytest.mark.parametrize(
+    ("failure", "code", "identifier"),
+    [
+        (RuntimeError("Query interrupted"), 130, "interrupted"),
+        (RuntimeError("anything else"), 70, "internal"),
+        (type("OutOfMemoryException", (Exception,), {})("failed to allocate"), 2, "outOfMemory"),
+        (type("IOException", (Exception,), {})("Could not write: No space left on device"), 2, "noSpaceLeft"),
+    ],
+)
+def test_what_the_engine_says(
+    call: "Call", monkeypatch: pytest.MonkeyPatch, failure: Exception, code: int, identifier: str
+) -> None:
+    """Memory, space and an interrupt are what they are also where the engine reports them in its own words."""
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    call("init")
+    monkeypatch.setattr("omphalos.runs.execute.execute", fail)
+    said = call("run", "--scale", "small", "--json")
+    assert (said.code, said.failure["id"]) == (code, identifier)
+
+
 class _Terminal:
     def isatty(self) -> bool:
         return True

@@ -110,7 +110,7 @@ def test_another_locale(tmp_path: Path) -> None:
 
 
 def on_terminal(*argv: str, interrupt_at: bytes = b"", **more: str) -> tuple[int, str, str]:
-    """Run with stderr on a terminal, Ctrl-C once it shows ``interrupt_at``: exit code, stdout, what the terminal got."""
+    """Run with stderr on a terminal, Ctrl-C once it shows ``interrupt_at``; return code, stdout, and what it showed."""
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", **more}
     child = subprocess.Popen(
@@ -138,7 +138,7 @@ def test_progress_and_an_interrupt_on_a_terminal(store: Path) -> None:
     """A long run draws its stage on a terminal; Ctrl-C takes the line away, ends with 130, and leaves nothing."""
     before = sorted(os.listdir("artifacts/runs")), sorted(os.listdir("refs/runs"))
     code, out, seen = on_terminal(*LONG_RUN, interrupt_at=b"ingest")
-    assert (code, out) == (130, "")
+    assert (code, out) == (130, ""), seen
     assert "\r[" in seen
     after = seen[seen.rindex("]") :]
     assert "\r" + " " * 60 + "\r" in after
