@@ -1,0 +1,211 @@
+package manifest
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// speller compares what a writer would write with a text, piece by piece, without a copy of it.
+type speller struct {
+	rest   string
+	indent string
+	same   bool
+}
+
+// spells says whether text is the one spelling of m.
+func spells(m *Manifest, text string) bool {
+	w := &speller{rest: text, indent: "\n", same: true}
+	w.manifest(m)
+	w.put("\n")
+	return w.same && w.rest == ""
+}
+
+func (w *speller) put(s string) {
+	rest, ok := strings.CutPrefix(w.rest, s)
+	w.rest, w.same = rest, w.same && ok
+}
+
+func (w *speller) count(n uint64) { w.put(strconv.FormatUint(n, 10)) }
+
+func (w *speller) str(s string) {
+	w.put(`"`)
+	start := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		w.put(s[start:i])
+		start = i + 1
+		switch c {
+		case '"', '\\':
+			w.put(`\` + string(rune(c)))
+		case '\b':
+			w.put(`\b`)
+		case '\f':
+			w.put(`\f`)
+		case '\n':
+			w.put(`\n`)
+		case '\r':
+			w.put(`\r`)
+		case '\t':
+			w.put(`\t`)
+		default:
+			const hex = "0123456789abcdef"
+			w.put(`\u00` + string([]byte{hex[c>>4], hex[c&15]}))
+		}
+	}
+	w.put(s[start:])
+	w.put(`"`)
+}
+
+func (w *speller) strOrNull(s *string) {
+	if s == nil {
+		w.put("null")
+		return
+	}
+	w.str(*s)
+}
+
+// items writes n things between brackets, one a line.
+func (w *speller) items(brackets string, n int, item func(i int)) {
+	w.put(brackets[:1])
+	outer := w.indent
+	w.indent += "  "
+	for i := range n {
+		if i > 0 {
+			w.put(",")
+		}
+		w.put(w.indent)
+		item(i)
+		if !w.same {
+			return
+		}
+	}
+	w.indent = outer
+	if n > 0 {
+		w.put(outer)
+	}
+	w.put(brackets[1:])
+}
+
+// member is a key and what writes its value.
+type member struct {
+	key   string
+	value func()
+}
+
+func (w *speller) object(members []member) {
+	w.items("{}", len(members), func(i int) {
+		w.str(members[i].key)
+		w.put(": ")
+		members[i].value()
+	})
+}
+
+func (w *speller) text(key, s string) member { return member{key, func() { w.str(s) }} }
+func (w *speller) number(key string, n uint64) member {
+	return member{key, func() { w.count(n) }}
+}
+func (w *speller) optional(key string, s *string) member {
+	return member{key, func() { w.strOrNull(s) }}
+}
+func (w *speller) texts(key string, all []string) member {
+	return member{key, func() { w.items("[]", len(all), func(i int) { w.str(all[i]) }) }}
+}
+
+func (w *speller) manifest(m *Manifest) {
+	w.object([]member{
+		{"artifacts", func() { w.files(m.Artifacts) }},
+		{"control", func() { w.files(m.Control) }},
+		w.text("created", m.Created),
+		{"environment", func() { w.environment(&m.Environment) }},
+		w.text("merkle_root", m.MerkleRoot),
+		w.text("name", m.Name),
+		{"plan", func() { w.plan(&m.Plan) }},
+		{"release", func() { w.release(m.Release) }},
+		{"reports", func() {
+			w.object([]member{
+				w.optional("matching", m.Reports.Matching),
+				w.optional("policy", m.Reports.Policy),
+				w.optional("scoring", m.Reports.Scoring),
+				w.optional("validation", m.Reports.Validation),
+			})
+		}},
+		w.text("run_id", m.RunID),
+		w.text("schema", schemaName),
+		{"tool", func() { w.object([]member{w.text("name", m.ToolName), w.text("version", m.ToolVersion)}) }},
+		w.text("tree", m.Tree),
+	})
+}
+
+func (w *speller) files(files []File) {
+	w.items("[]", len(files), func(i int) {
+		f := &files[i]
+		members := make([]member, 0, len(fileKeys))
+		members = append(members, w.text("blake3", f.BLAKE3))
+		if f.Table != nil && f.Table.Fingerprint != "" {
+			members = append(members, w.text("fingerprint", f.Table.Fingerprint))
+		}
+		if f.Table != nil && f.Table.Key != nil {
+			members = append(members, w.texts("key", f.Table.Key))
+		}
+		members = append(members, w.text("media_type", f.MediaType), w.text("path", f.Path), w.text("role", f.Role))
+		if f.Table != nil && f.Table.Rows != nil {
+			members = append(members, w.number("rows", *f.Table.Rows))
+		}
+		w.object(append(members, w.text("sha256", f.SHA256), w.number("size", f.Size)))
+	})
+}
+
+func (w *speller) environment(e *Environment) {
+	w.object([]member{
+		w.number("cpu_count", e.CPUCount),
+		w.text("locale", e.Locale),
+		{"packages", func() {
+			names := make([]string, 0, len(e.Packages))
+			for name := range e.Packages {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			w.items("{}", len(names), func(i int) {
+				w.str(names[i])
+				w.put(": ")
+				w.str(e.Packages[names[i]])
+			})
+		}},
+		w.text("platform", e.Platform),
+		w.text("python", e.Python),
+		w.text("timezone", e.Timezone),
+	})
+}
+
+func (w *speller) plan(p *Plan) {
+	w.object([]member{
+		w.text("config", p.Config),
+		w.text("id", p.ID),
+		{"inputs", func() {
+			w.items("[]", len(p.Inputs), func(i int) {
+				in := &p.Inputs[i]
+				w.object([]member{
+					w.text("blake3", in.BLAKE3), w.text("format", in.Format), w.text("path", in.Path),
+					w.number("records", in.Records), w.text("role", in.Role), w.text("sha256", in.SHA256),
+					w.number("size", in.Size), w.text("source", in.Source),
+				})
+			})
+		}},
+		w.text("method", p.Method),
+	})
+}
+
+func (w *speller) release(r *Release) {
+	if r == nil {
+		w.put("null")
+		return
+	}
+	w.object([]member{
+		w.text("bundle_id", r.BundleID), w.texts("contents", r.Contents), w.text("created", r.Created),
+		w.text("of", r.Of), w.optional("policy", r.Policy), w.texts("signers", r.Signers),
+	})
+}
