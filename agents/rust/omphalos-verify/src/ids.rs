@@ -1,0 +1,54 @@
+//! Object ids (`docs/format/ids.md`): BLAKE3, of blobs plain, of tree nodes and run manifests under a context.
+
+/// 32 bytes that name a sequence of bytes of one kind.
+pub type Digest = [u8; 32];
+
+const TREE_CONTEXT: &str = "omphalos 2026-11-22 tree node v1";
+const RUN_CONTEXT: &str = "omphalos 2026-11-22 run manifest v1";
+
+/// The id of a blob.
+pub fn blob_id(data: &[u8]) -> Digest {
+    *blake3::hash(data).as_bytes()
+}
+
+/// The id of a tree node.
+pub fn tree_id(data: &[u8]) -> Digest {
+    blake3::derive_key(TREE_CONTEXT, data)
+}
+
+/// The id of a run.
+pub fn run_id(data: &[u8]) -> Digest {
+    blake3::derive_key(RUN_CONTEXT, data)
+}
+
+/// Read 64 lower-case hex digits and nothing else.
+pub fn from_hex(text: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let mut value = 0;
+        for &digit in pair {
+            let nibble = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            value = (value << 4) | nibble;
+        }
+        *byte = value;
+    }
+    Some(digest)
+}
+
+/// Write bytes as lower-case hex digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(nibble), 16));
+        }
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! The command line: `omphalos-verify verify-run [--json] DIR`, and two commands by which tests reach the parts.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use omphalos_verify::manifest::MAX_BYTES;
+use omphalos_verify::paths::check_path_bytes;
+use omphalos_verify::strictjson::parse;
+use omphalos_verify::verify::verify_directory;
+
+const USAGE: &str = "usage: omphalos-verify verify-run [--json] DIR
+       omphalos-verify check-path < NAMES
+       omphalos-verify check-json FILE
+       omphalos-verify --version
+
+verify-run   judge a run directory; exit code 0 verified, 1 refused, 3 incomplete, 10 no such folder
+check-path   print the findings of each line of standard input, a path with \\xNN, \\n, \\t, \\r, \\\\ and \\u{...} escapes
+check-json   print the finding of a file as strict JSON, or nothing
+";
+
+const REFUSED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+const INCOMPLETE: u8 = 3;
+const NO_FOLDER: u8 = 10;
+const INTERNAL: u8 = 70;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let command = words.first().and_then(|word| word.to_str());
+    let rest = words.get(1..).unwrap_or_default();
+    ExitCode::from(match (command, rest) {
+        (Some("verify-run"), rest) => verify_run(rest),
+        (Some("check-path"), []) => check_paths(),
+        (Some("check-json"), [file]) => check_json(Path::new(file)),
+        (Some("--version"), []) => say(
+            &format!("omphalos-verify {}\n", env!("CARGO_PKG_VERSION")),
+            0,
+        ),
+        (Some("--help" | "-h"), []) => say(USAGE, 0),
+        _ => wrong_usage(),
+    })
+}
+
+fn verify_run(rest: &[&OsStr]) -> u8 {
+    let mut json = false;
+    let mut options = true;
+    let mut folders = Vec::new();
+    for &word in rest {
+        match word.to_str() {
+            Some("--json") if options => json = true,
+            Some("--") if options => options = false,
+            Some(text) if options && text.len() > 1 && text.starts_with('-') => {
+                return wrong_usage()
+            }
+            _ => folders.push(word),
+        }
+    }
+    let [folder] = folders.as_slice() else {
+        return wrong_usage();
+    };
+    match verify_directory(Path::new(folder)) {
+        Ok(verdict) => {
+            let text = if json {
+                verdict.document()
+            } else {
+                verdict.page()
+            };
+            say(&text, verdict.exit_code())
+        }
+        Err(_) => {
+            complain("no run directory: name a folder that holds manifest.json");
+            NO_FOLDER
+        }
+    }
+}
+
+/// Print the findings of every line, in the order of docs/findings.md, separated by spaces.
+fn check_paths() -> u8 {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for line in io::stdin().lock().split(b'\n') {
+        let Ok(line) = line else {
+            return INCOMPLETE;
+        };
+        let Some(path) = unescape(&line) else {
+            complain("a line of standard input holds an escape that is none");
+            return WRONG_USAGE;
+        };
+        let words: Vec<&str> = check_path_bytes(&path).iter().map(|id| id.word()).collect();
+        if writeln!(out, "{}", words.join(" ")).is_err() {
+            return INTERNAL;
+        }
+    }
+    if out.flush().is_err() {
+        return INTERNAL;
+    }
+    0
+}
+
+/// Resolve the escapes of a line; `None` if there is one that is none.
+fn unescape(line: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let (&mark, after) = rest.split_first()?;
+        rest = after;
+        match mark {
+            b'\\' => out.push(b'\\'),
+            b'n' => out.push(b'\n'),
+            b't' => out.push(b'\t'),
+            b'r' => out.push(b'\r'),
+            b'x' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                rest = after;
+                out.push(u8::try_from(hex(digits)?).ok()?);
+            }
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(digits).ok()?;
+    u32::from_str_radix(text, 16).ok()
+}
+
+fn check_json(path: &Path) -> u8 {
+    let mut data = Vec::new();
+    let limit = u64::try_from(MAX_BYTES).map_or(u64::MAX, |most| most.saturating_add(1));
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut data));
+    if read.is_err() {
+        complain("the file cannot be read");
+        return INCOMPLETE;
+    }
+    match parse(&data, MAX_BYTES) {
+        Ok(_) => 0,
+        Err(id) => say(&format!("{}\n", id.word()), REFUSED),
+    }
+}
+
+fn wrong_usage() -> u8 {
+    // Where nothing can be said, the exit code says it.
+    let _ = io::stderr().write_all(USAGE.as_bytes());
+    WRONG_USAGE
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "omphalos-verify: {message}");
+}
+
+/// Write to standard output; the exit code is that of an internal error if it cannot be written.
+fn say(text: &str, code: u8) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => code,
+        Err(_) => INTERNAL,
+    }
+}
