@@ -34,17 +34,17 @@ WRITE = os.environ.get("OMPHALOS_WRITE_DOCS") == "1"
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield every command with its name and a context to ask for its help; groups before what is below them."""
     top = root()
-    with click.Context(top, info_name="omphalos", terminal_width=WIDTH) as above:
+    with top.make_context("omphalos", [], resilient_parsing=True, terminal_width=WIDTH) as above:
         yield "omphalos", top, above
         for verb in VERBS:
             command = top.get_command(above, verb)
             assert command is not None
-            with click.Context(command, info_name=verb, parent=above) as context:
+            with command.make_context(verb, [], above, resilient_parsing=True) as context:
                 yield f"omphalos {verb}", command, context
                 for name in command.list_commands(context) if isinstance(command, click.Group) else ():
                     child = command.get_command(context, name)  # type: ignore[union-attr]  # a group, as just asked
                     assert child is not None
-                    with click.Context(child, info_name=name, parent=context) as inner:
+                    with child.make_context(name, [], context, resilient_parsing=True) as inner:
                         yield f"omphalos {verb} {name}", child, inner
 
 
