@@ -3,6 +3,7 @@
 import click
 
 from omphalos.cli.main import App, Verb
+from omphalos.cli.output import escape
 
 
 @click.command(cls=Verb, examples=["omphalos init", "omphalos init evidence/"])
@@ -13,6 +14,8 @@ def command(app: App, folder: str | None) -> None:
     from omphalos.store.store import Store
 
     root = app.path(folder) if folder else app.store_folder or app.cwd
+    if root.exists() and not root.is_dir():
+        raise click.UsageError(f"a file stands where the store's folder should be: '{escape(str(root))}'")
     existed = (root / "objects").is_dir()
     store = Store.init(root)
     if app.out.json:

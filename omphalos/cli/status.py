@@ -1,5 +1,7 @@
 """``omphalos status``: what in a run directory differs from the run the store records."""
 
+import os
+
 import click
 
 from omphalos.cli.exits import Exit
@@ -17,6 +19,7 @@ def command(app: App, name: str | None, directory: str | None) -> Exit:
     """Say what differs between run directories and their runs: all of them, or RUN's (or DIR held against RUN)."""
     from omphalos.runs.directory import status_run
     from omphalos.runs.lookup import resolve_run
+    from omphalos.runs.verify import NoRunDirectory
     from omphalos.store.names import runs
 
     store = app.store()
@@ -24,6 +27,10 @@ def command(app: App, name: str | None, directory: str | None) -> Exit:
     if name is not None:
         run = resolve_run(store, name)
         pairs = [(run, app.path(directory) if directory else folder / run.run_id)]
+        if not os.path.lexists(pairs[0][1]):
+            raise NoRunDirectory(
+                f"no run directory: '{escape(str(pairs[0][1]))}'", hint=f"'omphalos checkout {run.run_id}' makes one"
+            )
     else:
         names = [entry.run_id for entry in runs(store) if entry.manifest is not None]
         pairs = [(resolve_run(store, one), folder / one) for one in names if (folder / one).is_dir()]

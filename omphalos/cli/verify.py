@@ -51,7 +51,7 @@ def _verdicts(app: App, name: str, deep: bool) -> list[Any]:
         store = app.store()
         run = name_run(store, name)
     except (StoreMissing, UnknownName):
-        if path.is_dir():
+        if name and path.is_dir():
             return [_deepened(verify_directory(path), path, deep)]
         raise
     verdicts = [verify_recorded(store, ref_of(run.run_id), run.id)]
@@ -75,7 +75,7 @@ def _print(app: App, verdict: Any) -> None:
     out = app.out
     color = {"verified": "green", "refused": "red", "incomplete": "yellow"}[verdict.word]
     word = out.style(verdict.word.upper(), fg=color, bold=True)
-    out.text(f"{word} {escape(verdict.subject)}: {verdict.files} files, {human_size(verdict.size)}")
+    out.text(f"{word} {escape(verdict.subject) or '/'}: {verdict.files} files, {human_size(verdict.size)}")
     for finding in verdict.findings[:SHOWN]:
         detail = f": {escape(finding.detail)}" if finding.detail else ""
         out.text(f"  {finding.severity.value:<5} {finding.id.value} {escape(finding.path)}{detail}")

@@ -27,6 +27,8 @@ def test_init_twice(call: "Call", tmp_path: Path) -> None:
     assert call("init", "deep/er", "--json").document["existed"] is False
     assert call("init", "--store", "other", "--json").document["store"] == str(tmp_path / "here" / "other")
     assert Path("deep/er/objects/large").is_dir()
+    Path("file").write_text("x")
+    assert call("init", "file").code == 2
 
 
 def test_run_makes_a_store_and_says_so(call: "Call") -> None:
@@ -113,6 +115,7 @@ def test_status_and_checkout(call: "Call", store: Path, first: str) -> None:
     assert call("checkout", first, "--path", "reports").code == 0
     assert sorted(os.listdir("reports")) == ["matching.json", "scoring.json", "validation.json"]
     assert call("checkout", first, "--path", "nothing").code == 10
+    assert call("status", first, "nowhere").code == 10
 
 
 def test_diff_and_compare(call: "Call", store: Path, first: str) -> None:
@@ -143,6 +146,7 @@ def test_verify(call: "Call", store: Path, first: str) -> None:
     assert said.code == 0
     assert said.out.startswith("VERIFIED ")
     assert "NOT CHECKED:" in said.out
+    assert call("verify", "").code == 10
     deep = call("verify", f"artifacts/runs/{first}", "--deep", "--json")
     assert "fingerprints" not in [word["word"] for word in deep.document["checks"][0]["not_checked"]]
 
