@@ -3,7 +3,6 @@
 import os
 import socket
 import sqlite3
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
