@@ -6,24 +6,32 @@ import (
 	"strings"
 )
 
-// speller compares what a writer would write with a text, piece by piece, without a copy of it.
+// speller writes a manifest in its one spelling, piece by piece, so that it can be compared without a copy of it.
 type speller struct {
-	rest   string
+	sink   func(piece string) bool // says whether to go on
 	indent string
-	same   bool
+	done   bool
+}
+
+// Spell writes the one spelling of m; sink says after each piece whether to go on.
+func Spell(m *Manifest, sink func(piece string) bool) {
+	w := &speller{sink: sink, indent: "\n"}
+	w.manifest(m)
+	w.put("\n")
 }
 
 // spells says whether text is the one spelling of m.
 func spells(m *Manifest, text string) bool {
-	w := &speller{rest: text, indent: "\n", same: true}
-	w.manifest(m)
-	w.put("\n")
-	return w.same && w.rest == ""
+	same := true
+	Spell(m, func(piece string) bool {
+		text, same = strings.CutPrefix(text, piece)
+		return same
+	})
+	return same && text == ""
 }
 
 func (w *speller) put(s string) {
-	rest, ok := strings.CutPrefix(w.rest, s)
-	w.rest, w.same = rest, w.same && ok
+	w.done = w.done || !w.sink(s)
 }
 
 func (w *speller) count(n uint64) { w.put(strconv.FormatUint(n, 10)) }
@@ -79,7 +87,7 @@ func (w *speller) items(brackets string, n int, item func(i int)) {
 		}
 		w.put(w.indent)
 		item(i)
-		if !w.same {
+		if w.done {
 			return
 		}
 	}
