@@ -4,7 +4,8 @@ A recipe is a base and a list of edits; what git cannot hold on every system (li
 normalization, huge sizes) exists only in what this program writes. Same recipes, same bytes. The format of a recipe
 stands in ``README.md``.
 
-Usage: ``python conformance/make.py OUT``: for each case ``OUT/<case>/run`` (or what the case puts there) and ``OUT/<case>/expect.json``.
+Usage: ``python conformance/make.py OUT``: for each case ``OUT/<case>/run`` (or what the case puts in its place) and
+``OUT/<case>/expect.json``.
 """
 
 import hashlib
@@ -364,7 +365,10 @@ def _path_cases() -> Iterator[tuple[str, Case]]:
         found.append({"id": "treeMismatch", "path": MANIFEST} if refused else {"id": "fileMissing", "path": path})
         edits = [{"do": "record", "path": path, "on_disk": None}, {"do": "seal"}]
         expect = {"verdict": "refused", "findings": found}
-        yield f"path-{number:03}", {"about": f"a record named {cell}", "base": "plain", "edits": edits, "expect": expect}
+        yield (
+            f"path-{number:03}",
+            {"about": f"a record named {cell}", "base": "plain", "edits": edits, "expect": expect},
+        )
 
 
 def _json_cases() -> Iterator[tuple[str, Case]]:

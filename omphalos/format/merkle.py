@@ -2,11 +2,12 @@
 
 Rules of this file: RFC 6962, section 2.1: a leaf is hashed behind the byte 00, a node behind 01, and a tree of n leaves
 is split at the largest power of two below n. The two prefixes are what keeps an inner node from passing as a leaf; no
-leaf is ever doubled to fill a level. Memory is logarithmic in the number of leaves.
+leaf is ever doubled to fill a level. Memory is logarithmic in the number of leaves. Proofs are judged by the
+algorithms of RFC 9162, sections 2.1.3.2 and 2.1.4.2: any input gives yes or no, and no proof has elements to spare.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from omphalos.format import msgpack
@@ -86,3 +87,62 @@ def artifacts_root(artifacts: Iterable[ArtifactLike]) -> bytes:
     """
     ordered = sorted(artifacts, key=lambda artifact: artifact.path)
     return tree_head(artifact_leaf(a.path, a.size, from_hex(a.sha256), from_hex(a.blake3)) for a in ordered)
+
+
+def inclusion_holds(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Say whether ``proof`` shows that the leaf with this hash stands at ``index`` of the tree of ``size`` leaves.
+
+    RFC 9162, section 2.1.3.2. ``leaf`` is a leaf hash, not a leaf's data. The size is bound only as far as it shapes
+    the path, so it must come from where the root comes from.
+    """
+    if not 0 <= index < size or not _are_hashes((leaf, root, *proof)):
+        return False
+    at, last, head = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if at % 2 or at == last:
+            head = node_hash(sibling, head)
+            while at % 2 == 0 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            head = node_hash(head, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and head == root
+
+
+def consistency_holds(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
+    """Say whether ``proof`` shows that a tree of ``old_size`` leaves is the beginning of one of ``size`` leaves.
+
+    RFC 9162, section 2.1.4.2. The empty tree is the beginning of any other, with an empty proof; equal sizes need equal
+    roots and an empty proof.
+    """
+    if not 0 <= old_size <= size or not _are_hashes((old_root, root, *proof)):
+        return False
+    if old_size == size:
+        return not proof and old_root == root
+    if old_size == 0:
+        return not proof and old_root == tree_head(())
+    # A complete old tree is itself the first node of the path, and the proof leaves it out.
+    path = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
+    if not proof:
+        return False
+    at, last = old_size - 1, size - 1
+    while at % 2:
+        at, last = at >> 1, last >> 1
+    old = new = path[0]
+    for node in path[1:]:
+        if last == 0:
+            return False
+        if at % 2 or at == last:
+            old, new = node_hash(node, old), node_hash(node, new)
+            while at % 2 == 0 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            new = node_hash(new, node)
+        at, last = at >> 1, last >> 1
+    return last == 0 and old == old_root and new == root
+
+
+def _are_hashes(values: Iterable[bytes]) -> bool:
+    return all(len(value) == hashlib.sha256().digest_size for value in values)

@@ -5,7 +5,15 @@ import hashlib
 import pytest
 
 from omphalos.format.ids import IdError
-from omphalos.format.merkle import artifact_leaf, artifacts_root, leaf_hash, node_hash, tree_head
+from omphalos.format.merkle import (
+    artifact_leaf,
+    artifacts_root,
+    consistency_holds,
+    inclusion_holds,
+    leaf_hash,
+    node_hash,
+    tree_head,
+)
 
 from .conftest import artifact
 
@@ -95,3 +103,47 @@ def test_a_digest_in_another_form_is_an_error() -> None:
     bad = type("Bad", (), {"path": "a", "size": 1, "sha256": file.sha256.upper(), "blake3": file.blake3})()
     with pytest.raises(IdError):
         artifacts_root([bad])
+
+
+def _path(index: int, leaves: list[bytes]) -> list[bytes]:
+    """Return PATH(m, D[n]) as RFC 6962, section 2.1.1, defines it."""
+    if len(leaves) == 1:
+        return []
+    k = 1 << ((len(leaves) - 1).bit_length() - 1)
+    if index < k:
+        return [*_path(index, leaves[:k]), tree_head(leaves[k:])]
+    return [*_path(index - k, leaves[k:]), tree_head(leaves[:k])]
+
+
+def _subproof(old: int, leaves: list[bytes], *, whole: bool = True) -> list[bytes]:
+    """Return SUBPROOF(m, D[n], b) as RFC 6962, section 2.1.2, defines it."""
+    if old == len(leaves):
+        return [] if whole else [tree_head(leaves)]
+    k = 1 << ((len(leaves) - 1).bit_length() - 1)
+    if old <= k:
+        return [*_subproof(old, leaves[:k], whole=whole), tree_head(leaves[k:])]
+    return [*_subproof(old - k, leaves[k:], whole=False), tree_head(leaves[:k])]
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+def test_every_leaf_is_proved_at_its_place_and_at_no_other(size: int) -> None:
+    """A proof of inclusion holds for its own leaf and index, and for no other index of the same tree."""
+    leaves = [bytes((number,)) for number in range(size)]
+    root = tree_head(leaves)
+    for index, leaf in enumerate(leaves):
+        proof = _path(index, leaves)
+        holding = [at for at in range(-1, size + 2) if inclusion_holds(leaf_hash(leaf), at, size, proof, root)]
+        assert holding == [index]
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+def test_every_beginning_is_consistent_and_no_other_tree(size: int) -> None:
+    """A proof of consistency holds for each beginning of a tree, and not for one that differs in its last leaf."""
+    leaves = [bytes((number,)) for number in range(size)]
+    root = tree_head(leaves)
+    for old in range(1, size + 1):
+        proof = _subproof(old, leaves)
+        assert consistency_holds(old, tree_head(leaves[:old]), size, root, proof)
+        assert not consistency_holds(old, tree_head([*leaves[: old - 1], b"other"]), size, root, proof)
+    assert consistency_holds(0, tree_head([]), size, root, [])
+    assert not consistency_holds(0, root, size, root, [])
