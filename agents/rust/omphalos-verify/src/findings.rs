@@ -88,7 +88,6 @@ findings! {
     FileExtra "fileExtra" Error
     DirExtra "dirExtra" Error
     TreeMalformed "treeMalformed" Error
-    TreeMismatch "treeMismatch" Error
     TreeTooLarge "treeTooLarge" Error
     JsonDuplicateKey "jsonDuplicateKey" Fatal
     JsonKeyCase "jsonKeyCase" Error
@@ -111,6 +110,7 @@ findings! {
     InputMismatch "inputMismatch" Error
     InputSource "inputSource" Error
     ConfigMissing "configMissing" Error
+    TreeMismatch "treeMismatch" Error
     MerkleMismatch "merkleMismatch" Error
     ReportMissing "reportMissing" Error
 }

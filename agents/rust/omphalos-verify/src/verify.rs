@@ -237,23 +237,16 @@ pub fn verify_directory(path: &Path) -> Result<Verdict, NoRunDirectory> {
         }
         Ok(stat) if kind(&stat) != FileType::Directory => return Err(NoRunDirectory),
         Ok(_) => {}
-        Err(Errno::ACCESS | Errno::IO) => {
+        Err(error) if no_folder(error) => return Err(NoRunDirectory),
+        Err(_) => {
             verdict.unreadable(".");
             return Ok(verdict);
         }
-        Err(_) => return Err(NoRunDirectory),
     }
     let root = match open(trimmed, FOLDER, Mode::empty()) {
         Ok(root) => root,
-        Err(Errno::NOENT) => return Err(NoRunDirectory),
-        Err(Errno::LOOP | Errno::NOTDIR) => {
-            verdict.add(
-                Id::SymlinkEntry,
-                ".",
-                "it became a link while it was opened",
-            );
-            return Ok(verdict);
-        }
+        // It became something else just now; what is there is not a folder.
+        Err(error) if no_folder(error) => return Err(NoRunDirectory),
         Err(_) => {
             verdict.unreadable(".");
             return Ok(verdict);
@@ -300,6 +293,14 @@ impl Trim for [u8] {
 
 fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
+}
+
+/// Say whether an error means that there is no folder of this name, and not that it cannot be looked at.
+fn no_folder(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG
+    )
 }
 
 /// Say whether an error means that what was looked up a moment ago is gone or has become another kind.
