@@ -10,7 +10,6 @@ environment and the terminal on behalf of every verb.
 import base64
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
@@ -37,11 +36,7 @@ def escape(text: str) -> str:
     """Return ``text`` with control, format and line-breaking characters written as escapes."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if _is_plain(c) else _escaped(c) for c in text)
-
-
-def _is_plain(character: str) -> bool:
-    return character == " " or (character.isprintable() and unicodedata.category(character) != "Cf")
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:
@@ -61,7 +56,7 @@ def as_json(content: Mapping[str, Any]) -> str:
         text = _COMPACT.encode(_encodable(content)).decode()
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if _is_plain(c) else _json_escaped(c) for c in text)
+    return "".join(c if c.isprintable() else _json_escaped(c) for c in text)
 
 
 def _json_escaped(character: str) -> str:

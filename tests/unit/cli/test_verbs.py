@@ -39,6 +39,7 @@ def test_run_makes_a_store_and_says_so(call: "Call") -> None:
     (run_id,) = said.out.splitlines()
     assert os.listdir("refs/runs") == [run_id]
     assert os.listdir("artifacts/runs") == [run_id]
+    assert call("run", "--scale", "small", "--store", "another", "--json").err == ""
 
 
 def test_run_again(call: "Call", store: Path, first: str) -> None:
