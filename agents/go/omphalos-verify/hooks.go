@@ -2,10 +2,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"omphalos.invalid/agents/go/omphalos-verify/internal/findings"
@@ -14,27 +15,42 @@ import (
 	"omphalos.invalid/agents/go/omphalos-verify/internal/strictjson"
 )
 
-// checkPath reads one name a line and prints for each the findings about it, or "-". In a line \n \t \r \\ \0 and \xhh
-// stand for bytes, \uhhhh and \Uhhhhhhhh for characters.
+// checkPath reads rows as of conformance/path/table.tsv and prints for each the findings about the path, separated by
+// spaces. A row is a form, a tab and the path; what follows another tab is passed over. The form json means the inside of
+// a JSON string, hex means bytes.
 func checkPath(in io.Reader, out, errs io.Writer) int {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		name, err := unescape(lines.Text())
+		line := lines.Text()
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		form, rest, _ := strings.Cut(line, "\t")
+		cell, _, _ := strings.Cut(rest, "\t")
+		var name string
+		var err error
+		switch form {
+		case "json":
+			err = json.Unmarshal([]byte(`"`+cell+`"`), &name)
+		case "hex":
+			var raw []byte
+			raw, err = hex.DecodeString(cell)
+			name = string(raw)
+		default:
+			err = fmt.Errorf("no form %q", form)
+		}
 		if err != nil {
 			fmt.Fprintf(errs, "omphalos-verify: %v\n", err)
 			return exitUsage
 		}
-		ids := paths.Check(name)
-		if len(ids) == 0 {
-			fmt.Fprintln(out, "-")
-			continue
+		for i, id := range paths.Check(name) {
+			if i > 0 {
+				fmt.Fprint(out, " ")
+			}
+			fmt.Fprint(out, id)
 		}
-		words := make([]string, len(ids))
-		for i, id := range ids {
-			words[i] = string(id)
-		}
-		fmt.Fprintln(out, strings.Join(words, " "))
+		fmt.Fprintln(out)
 	}
 	if err := lines.Err(); err != nil {
 		fmt.Fprintf(errs, "omphalos-verify: %v\n", err)
@@ -43,43 +59,7 @@ func checkPath(in io.Reader, out, errs io.Writer) int {
 	return exitVerified
 }
 
-func unescape(line string) (string, error) {
-	var b strings.Builder
-	for {
-		at := strings.IndexByte(line, '\\')
-		if at < 0 {
-			b.WriteString(line)
-			return b.String(), nil
-		}
-		b.WriteString(line[:at])
-		line = line[at+1:]
-		if line == "" {
-			return "", fmt.Errorf("a backslash at the end of a line")
-		}
-		letter := line[0]
-		line = line[1:]
-		width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[letter]
-		if plain, ok := map[byte]byte{'n': '\n', 't': '\t', 'r': '\r', '0': 0, '\\': '\\'}[letter]; ok {
-			b.WriteByte(plain)
-			continue
-		}
-		if width == 0 || len(line) < width {
-			return "", fmt.Errorf("an escape that is not known: \\%c", letter)
-		}
-		n, err := strconv.ParseUint(line[:width], 16, 32)
-		if err != nil {
-			return "", fmt.Errorf("an escape that is not known: \\%c%s", letter, line[:width])
-		}
-		line = line[width:]
-		if letter == 'x' {
-			b.WriteByte(byte(n))
-		} else {
-			b.WriteRune(rune(n))
-		}
-	}
-}
-
-// checkJSON prints what strict JSON says of a file: a finding, or "-".
+// checkJSON prints what strict JSON says of a file: a finding, or "ok".
 func checkJSON(words []string, out, errs io.Writer) int {
 	if len(words) != 1 {
 		fmt.Fprintln(errs, "usage: omphalos-verify check-json FILE")
@@ -104,6 +84,6 @@ func checkJSON(words []string, out, errs io.Writer) int {
 		fmt.Fprintln(out, fault.ID)
 		return exitRefused
 	}
-	fmt.Fprintln(out, "-")
+	fmt.Fprintln(out, "ok")
 	return exitVerified
 }

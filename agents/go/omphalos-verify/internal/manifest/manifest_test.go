@@ -147,6 +147,19 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// The conformance cases about JSON texts, read as manifests, hold.
+func TestConformance(t *testing.T) {
+	for _, row := range vectors.Rows(t, "json/table.tsv") {
+		want := row[2]
+		if want == "ok" {
+			want = row[3]
+		}
+		if got := judge(vectors.Cell(t, row[0], row[1])); !slices.Equal(got, []string{want + " manifest.json"}) {
+			t.Errorf("%.80s: %q, not %s", row[1], got, want)
+		}
+	}
+}
+
 // No text makes the reader panic; what it takes is spelled as it is.
 func FuzzManifest(f *testing.F) {
 	text := example(f)

@@ -3,6 +3,7 @@ package merkle
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"math/bits"
 	"strconv"
 	"testing"
@@ -65,5 +66,26 @@ func TestIncremental(t *testing.T) {
 		leaf := LeafHash([]byte{byte(n)})
 		leaves = append(leaves, leaf)
 		head.Add(leaf)
+	}
+}
+
+// The conformance cases about heads hold.
+func TestConformance(t *testing.T) {
+	var cases []struct {
+		Name, Head string
+		Leaves     []string
+	}
+	if err := json.Unmarshal([]byte(vectors.File(t, "conformance/merkle/heads.json")), &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		var head Head
+		for _, leaf := range c.Leaves {
+			head.Add(LeafHash(vectors.Bytes(t, leaf)))
+		}
+		root := head.Root()
+		if got := hex.EncodeToString(root[:]); got != c.Head {
+			t.Errorf("%s: %s, not %s", c.Name, got, c.Head)
+		}
 	}
 }

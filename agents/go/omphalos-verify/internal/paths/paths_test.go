@@ -1,6 +1,7 @@
 package paths
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -139,6 +140,38 @@ func TestNFC(t *testing.T) {
 		}
 		if got, want := write(decompose(text)), norm.NFD.String(text); got != want {
 			t.Fatalf("NFD of %+q is %+q, not %+q", text, got, want)
+		}
+	}
+}
+
+// The conformance cases about single paths hold.
+func TestConformancePaths(t *testing.T) {
+	for _, row := range vectors.Rows(t, "path/table.tsv") {
+		if got := words(Check(vectors.Cell(t, row[0], row[1]))); got != row[2] {
+			t.Errorf("%s: %q, not %q", row[1], got, row[2])
+		}
+	}
+}
+
+// The conformance cases about sets of paths hold.
+func TestConformanceSets(t *testing.T) {
+	var cases []struct {
+		Paths    []string
+		Findings []struct{ ID, Path string }
+	}
+	if err := json.Unmarshal([]byte(vectors.File(t, "conformance/path/sets.json")), &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		var got, want []string
+		CheckSet(c.Paths, func(id findings.ID, path, _ string) { got = append(got, string(id)+" "+path) })
+		for _, f := range c.Findings {
+			want = append(want, f.ID+" "+f.Path)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(slices.Compact(got), want) {
+			t.Errorf("%q: %q, not %q", c.Paths, got, want)
 		}
 	}
 }

@@ -51,6 +51,7 @@ func Decode(data []byte) ([]Entry, findings.ID) {
 		return nil, findings.TreeMalformed
 	}
 	entries := make([]Entry, 0, head.N) // Check has seen that the data holds as many values
+	malformed := false // an entry's kind or id is out of range: the entries before it are judged first
 	for range head.N {
 		var parts [4]msgpack.Token
 		var row msgpack.Token
@@ -65,15 +66,15 @@ func Decode(data []byte) ([]Entry, findings.ID) {
 		if name.Kind != msgpack.String || kind.Kind != msgpack.Uint || size.Kind != msgpack.Uint || id.Kind != msgpack.Bin {
 			return nil, findings.TreeMalformed
 		}
-		if kind.N > 1 || len(id.Data) != len(ids.ID{}) {
-			return nil, findings.TreeMalformed
+		malformed = malformed || kind.N > 1 || len(id.Data) != len(ids.ID{})
+		if !malformed {
+			entries = append(entries, Entry{string(name.Data), kind.N, size.N, ids.ID(id.Data)})
 		}
-		entries = append(entries, Entry{string(name.Data), kind.N, size.N, ids.ID(id.Data)})
 	}
-	return entries, check(entries)
+	return entries, check(entries, malformed)
 }
 
-func check(entries []Entry) findings.ID {
+func check(entries []Entry, malformed bool) findings.ID {
 	var low, high, carry uint64
 	for _, e := range entries {
 		low, carry = bits.Add64(low, e.Size, 0)
@@ -84,6 +85,9 @@ func check(entries []Entry) findings.ID {
 		if broken := paths.Refusing(paths.CheckComponent(e.Name)); len(broken) > 0 {
 			return broken[0]
 		}
+	}
+	if malformed {
+		return findings.TreeMalformed
 	}
 	if high > 0 || low > MaxSize {
 		return findings.TreeTooLarge

@@ -95,6 +95,19 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// The conformance cases about nodes hold.
+func TestConformance(t *testing.T) {
+	for _, row := range vectors.Rows(t, "node/table.tsv") {
+		want := row[1]
+		if want == "ok" {
+			want = ""
+		}
+		if _, got := Decode(vectors.Bytes(t, row[0])); string(got) != want {
+			t.Errorf("%.80s: %q, not %q", row[0], got, row[1])
+		}
+	}
+}
+
 // No bytes make the decoder panic, and what it takes it writes as it was.
 func FuzzDecode(f *testing.F) {
 	for _, kind := range []string{"tree", "tree-refused"} {

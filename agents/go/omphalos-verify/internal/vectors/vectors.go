@@ -55,14 +55,46 @@ func Text(t testing.TB, text string) (s string) {
 	return s
 }
 
-// Page returns the text of a page of docs/format.
-func Page(t testing.TB, name string) string {
+// root is the folder that holds agents/ and docs/.
+var root = filepath.Join("..", "..", "..", "..", "..")
+
+// File returns the text of a file of the project.
+func File(t testing.TB, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "..", "docs", "format", name))
+	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// Rows returns the rows of a table of the conformance cases.
+func Rows(t testing.TB, name string) (rows [][]string) {
+	t.Helper()
+	for line := range strings.Lines(File(t, "conformance/"+name)) {
+		if line = strings.TrimSuffix(line, "\n"); line != "" && line[0] != '#' {
+			rows = append(rows, strings.Split(line, "\t"))
+		}
+	}
+	if len(rows) == 0 {
+		t.Fatalf("no rows in %s", name)
+	}
+	return rows
+}
+
+// Cell returns the bytes that a cell stands for in a form: the inside of a JSON string, or hex.
+func Cell(t testing.TB, form, cell string) string {
+	t.Helper()
+	if form == "hex" {
+		return string(Bytes(t, cell))
+	}
+	return Text(t, `"`+cell+`"`)
+}
+
+// Page returns the text of a page of docs/format.
+func Page(t testing.TB, name string) string {
+	t.Helper()
+	return File(t, "docs/format/"+name)
 }
 
 // Read returns the vectors of one kind in a page; there must be some.

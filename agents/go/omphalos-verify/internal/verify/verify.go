@@ -59,8 +59,12 @@ func Directory(path string) (*Verdict, error) {
 	}
 	c := &check{verdict: &Verdict{Subject: path[strings.LastIndexByte(path, '/')+1:], Bytes: new(big.Int)}}
 	var about unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(path, &about) }); err != nil {
+	switch err := retry(func() error { return unix.Lstat(path, &about) }); {
+	case isGone(err) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL):
 		return nil, ErrNoFolder
+	case err != nil: // whether there is a folder cannot be seen
+		c.unreadable.add(".")
+		return c.close(), nil
 	}
 	switch about.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
