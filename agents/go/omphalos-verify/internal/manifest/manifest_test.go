@@ -180,3 +180,25 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// No edit of a good manifest makes the reader panic; what it takes is spelled as it is.
+func FuzzEdits(f *testing.F) {
+	text := example(f)
+	f.Add(uint(0), uint(0), "")
+	for _, word := range []string{"config.json", "null", "daily", "sha256", "[\n"} {
+		f.Add(uint(strings.Index(text, word)), uint(len(word)), word+"x")
+	}
+	f.Fuzz(func(t *testing.T, at, cut uint, put string) {
+		at %= uint(len(text))
+		edited := text[:at] + put + text[at+min(cut, uint(len(text))-at):]
+		silent := func(findings.ID, string, string) {}
+		m := Decode(edited, silent)
+		if m == nil {
+			return
+		}
+		m.Check(silent)
+		if !spells(m, edited) {
+			t.Error("taken, and spelled otherwise")
+		}
+	})
+}

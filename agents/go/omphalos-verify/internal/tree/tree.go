@@ -51,7 +51,7 @@ func Decode(data []byte) ([]Entry, findings.ID) {
 		return nil, findings.TreeMalformed
 	}
 	entries := make([]Entry, 0, head.N) // Check has seen that the data holds as many values
-	malformed := false // an entry's kind or id is out of range: the entries before it are judged first
+	malformed := false                  // an entry's kind or id is out of range: the entries before it are judged first
 	for range head.N {
 		var parts [4]msgpack.Token
 		var row msgpack.Token
