@@ -188,14 +188,17 @@ class _Recorder(Out):
     def draw(self, line: str) -> None:
         self.lines.append(line)
 
+    def erase(self) -> None:
+        self.lines.append("erased")
+
 
 def test_what_is_quick_draws_nothing() -> None:
-    """Work that ends within the first half second draws no line."""
+    """Work that ends within the first half second draws no line, and none is left when it ends."""
     out = _Recorder()
     with progress(out) as stage:
         for name in ("inputs", "ingest", "end"):
             stage(name)
-    assert out.lines == []
+    assert out.lines == ["erased"]
 
 
 def test_the_line_of_progress() -> None:
