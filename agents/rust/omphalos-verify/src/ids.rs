@@ -23,23 +23,26 @@ pub fn run_id(data: &[u8]) -> Digest {
 
 /// Read 64 lower-case hex digits and nothing else.
 pub fn from_hex(text: &str) -> Option<Digest> {
-    let mut digest = [0; 32];
     if text.len() != 64 {
         return None;
     }
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let mut value = 0;
-        for &digit in pair {
-            let nibble = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            value = (value << 4) | nibble;
-        }
-        *byte = value;
-    }
-    Some(digest)
+    bytes_from_hex(text)?.try_into().ok()
+}
+
+/// Read an even number of lower-case hex digits and nothing else.
+pub fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Write bytes as lower-case hex digits.

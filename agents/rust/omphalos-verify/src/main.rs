@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use omphalos_verify::ids::bytes_from_hex;
 use omphalos_verify::manifest::MAX_BYTES;
 use omphalos_verify::paths::check_path_bytes;
 use omphalos_verify::strictjson::parse;
@@ -17,7 +18,7 @@ const USAGE: &str = "usage: omphalos-verify verify-run [--json] DIR
        omphalos-verify --version
 
 verify-run   judge a run directory; exit code 0 verified, 1 refused, 3 incomplete, 10 no such folder
-check-path   print the findings of each line of standard input, a path with \\xNN, \\n, \\t, \\r, \\\\ and \\u{...} escapes
+check-path   print the findings of each line of standard input, in the form of conformance/path/table.tsv
 check-json   print the finding of a file as strict JSON, or nothing
 ";
 
@@ -78,15 +79,18 @@ fn verify_run(rest: &[&OsStr]) -> u8 {
     }
 }
 
-/// Print the findings of every line, in the order of docs/findings.md, separated by spaces.
+/// Print the findings of every line that is no comment, in the order of docs/findings.md, separated by spaces.
 fn check_paths() -> u8 {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for line in io::stdin().lock().split(b'\n') {
         let Ok(line) = line else {
             return INCOMPLETE;
         };
-        let Some(path) = unescape(&line) else {
-            complain("a line of standard input holds an escape that is none");
+        if line.starts_with(b"#") {
+            continue;
+        }
+        let Some(path) = path_of(&line) else {
+            complain("a line of standard input is not of the form of conformance/path/table.tsv");
             return WRONG_USAGE;
         };
         let words: Vec<&str> = check_path_bytes(&path).iter().map(|id| id.word()).collect();
@@ -100,37 +104,20 @@ fn check_paths() -> u8 {
     0
 }
 
-/// Resolve the escapes of a line; `None` if there is one that is none.
-fn unescape(line: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
+/// The path of a line: `json` or `hex`, a tab, the inside of a JSON string or hex digits; what follows a second tab is
+/// not looked at.
+fn path_of(line: &[u8]) -> Option<Vec<u8>> {
+    let mut columns = line.split(|&byte| byte == b'\t');
+    let (form, text) = (columns.next()?, columns.next()?);
+    match form {
+        b"json" => {
+            let quoted = [b"\"", text, b"\""].concat();
+            let value = parse(&quoted, MAX_BYTES).ok()?;
+            Some(value.text()?.as_bytes().to_vec())
         }
-        let (&mark, after) = rest.split_first()?;
-        rest = after;
-        match mark {
-            b'\\' => out.push(b'\\'),
-            b'n' => out.push(b'\n'),
-            b't' => out.push(b'\t'),
-            b'r' => out.push(b'\r'),
-            b'x' => {
-                let (digits, after) = rest.split_at_checked(2)?;
-                rest = after;
-                out.push(u8::try_from(hex(digits)?).ok()?);
-            }
-            _ => return None,
-        }
+        b"hex" => bytes_from_hex(std::str::from_utf8(text).ok()?),
+        _ => None,
     }
-    Some(out)
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(digits).ok()?;
-    u32::from_str_radix(text, 16).ok()
 }
 
 fn check_json(path: &Path) -> u8 {

@@ -3,13 +3,15 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{all, bytes, manifest, one, string, vectors};
 use omphalos_verify::findings::Id;
 use omphalos_verify::ids::{blob_id, from_hex, run_id, to_hex, tree_id};
 use omphalos_verify::manifest::read;
 use omphalos_verify::merkle::{artifact_leaf, TreeHead};
 use omphalos_verify::paths::{check_path, check_path_bytes, check_paths, Broken};
-use omphalos_verify::strictjson::parse;
+use omphalos_verify::strictjson::{parse, Value};
 use omphalos_verify::tree::{root_of, File};
 use sha2::{Digest as _, Sha256};
 
@@ -386,5 +388,97 @@ fn findings_page() {
     }
     for (word, reason) in omphalos_verify::findings::NOT_CHECKED {
         assert!(page.contains(&format!("| `{word}` | {reason} |")), "{word}");
+    }
+}
+
+/// The rows of a table of the corpus, without comments.
+fn table(name: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(common::repository("conformance").join(name)).unwrap();
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
+}
+
+/// The bytes of a row: a form and the text in it.
+fn raw(row: &[String]) -> Vec<u8> {
+    match row[0].as_str() {
+        "json" => string(&format!("\"{}\"", row[1])).into_bytes(),
+        "hex" => bytes(&row[1]),
+        other => panic!("{other}"),
+    }
+}
+
+/// Paths of the corpus, alone and in sets.
+#[test]
+fn corpus_paths() {
+    let rows = table("path/table.tsv");
+    assert!(rows.len() > 200);
+    for row in rows {
+        assert_eq!(words(&check_path_bytes(&raw(&row))), row[2], "{row:?}");
+    }
+    let data = std::fs::read(common::repository("conformance/path/sets.json")).unwrap();
+    let value = parse(&data, 1 << 24).unwrap();
+    let Value::List(cases) = &value else {
+        panic!();
+    };
+    for case in cases {
+        let items = |member| match case.get(member) {
+            Some(Value::List(items)) => items,
+            _ => panic!("{member}"),
+        };
+        let mut found = BTreeSet::new();
+        let paths = items("paths").iter().map(|path| path.text().unwrap());
+        check_paths(paths, &mut |id, path| {
+            found.insert((id.word().to_owned(), path.to_owned()));
+        });
+        let text =
+            |item: &Value<'_>, member: &str| item.get(member).unwrap().text().unwrap().to_owned();
+        let expected: BTreeSet<(String, String)> = items("findings")
+            .iter()
+            .map(|item| (text(item, "id"), text(item, "path")))
+            .collect();
+        assert_eq!(found, expected, "{case:?}");
+    }
+}
+
+/// JSON texts of the corpus, as JSON and as manifests.
+#[test]
+fn corpus_json() {
+    let rows = table("json/table.tsv");
+    assert!(rows.len() > 150);
+    for row in rows {
+        let data = raw(&row);
+        match parse(&data, 1 << 28) {
+            Err(id) => assert_eq!(id.word(), row[2], "{row:?}"),
+            Ok(value) => {
+                assert_eq!("ok", row[2], "{row:?}");
+                let found = read(&value, &data).map(|_| ()).unwrap_err();
+                assert_eq!(words(&found), row[3], "{row:?}");
+            }
+        }
+    }
+}
+
+/// Tree heads of the corpus.
+#[test]
+fn corpus_heads() {
+    let data = std::fs::read(common::repository("conformance/merkle/heads.json")).unwrap();
+    let value = parse(&data, 1 << 24).unwrap();
+    let Value::List(cases) = &value else {
+        panic!();
+    };
+    assert!(cases.len() > 5);
+    for case in cases {
+        let Some(Value::List(leaves)) = case.get("leaves") else {
+            panic!();
+        };
+        let mut head = TreeHead::default();
+        for leaf in leaves {
+            head.add(&bytes(leaf.text().unwrap()));
+        }
+        assert_eq!(
+            Some(to_hex(&head.head()).as_str()),
+            case.get("head").unwrap().text()
+        );
     }
 }
