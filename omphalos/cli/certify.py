@@ -1,5 +1,9 @@
 """``omphalos certify``: execute a recorded plan again, from the recorded inputs, and compare."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import click
 
 from omphalos.cli.config import MAX_THREADS
@@ -10,6 +14,11 @@ from omphalos.cli.progress import progress
 from omphalos.cli.run import SIZE, engine_failures, machine
 
 CODES = {"identical": Exit.DONE, "different": Exit.NEGATIVE, "not-rerunnable": Exit.INCOMPLETE}
+
+
+def _scratch(root: Path) -> Path | None:
+    """Return where to compute: beside the store, or the system's temporary folder where the store is read-only."""
+    return None if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / "omphalos"
 
 
 @click.command(cls=Verb, examples=["omphalos certify latest", "omphalos certify latest --json"])
@@ -29,7 +38,7 @@ def command(app: App, name: str, threads: int | None, memory: str) -> Exit:
     store = app.store()
     run = resolve_run(store, name)
     with progress(app.out) as stage, engine_failures():
-        result = certify(store, run, machine(threads, memory, stage))
+        result = certify(store, run, machine(threads, memory, stage), _scratch(store.root))
     if app.out.json:
         app.out.document("omphalos.certify/1", {"run_id": run.run_id, **result.document()})
         return CODES[result.outcome]

@@ -43,8 +43,15 @@ class Certification:
         }
 
 
-def certify(store: Store, run: Run, machine: Machine) -> Certification:
-    """Compute the payload of ``run`` again in a scratch folder and compare it with what is recorded."""
+def certify(store: Store, run: Run, machine: Machine, scratch: Path | None = None) -> Certification:
+    """Compute the payload of ``run`` again in a scratch folder and compare it with what is recorded.
+
+    Args:
+        store: where the run is recorded; it is only read.
+        run: the run.
+        machine: threads, memory and progress of the computation.
+        scratch: a folder to compute in; by default the folder of runs beside the store, which must then be writable.
+    """
     manifest = run.manifest
     installed = to_hex(hash_method())
     if installed != manifest.plan.method:
@@ -52,7 +59,7 @@ def certify(store: Store, run: Run, machine: Machine) -> Certification:
             "not-rerunnable",
             f"the run was made by method {manifest.plan.method[:12]}, installed is {installed[:12]}",
         )
-    with building(store.root / RUNS_FOLDER) as place:
+    with building(scratch or store.root / RUNS_FOLDER) as place:
         for part in ("inputs", "config"):
             checkout(store, from_hex(manifest.tree), place.run / part, subpath=part)
         config = read_config((place.run / CONFIG_PATH).read_bytes())

@@ -39,6 +39,6 @@ def describe(*, cpu_count: int, locale: str, timezone: str) -> Environment:
         cpu_count=cpu_count,
         locale=locale,
         timezone=timezone,
-        # SQLite is not a package of its own: the driver's wheel carries it, and its version stands in the file it writes.
+        # The driver's wheel carries its own SQLite, whose version stands in the files it writes.
         packages={name: metadata.version(name) for name in COMPUTING_PACKAGES} | {"sqlite": sqlite_version()},
     )

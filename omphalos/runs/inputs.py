@@ -6,6 +6,8 @@ follow from the job alone. The configuration artifact says which file plays whic
 computed again from what it holds.
 """
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -130,16 +132,20 @@ def _copy(path: Path, to: Path) -> str:
     """Copy a file into the run and return the BLAKE3 of what was copied."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("rb") as source, to.open("xb") as target:
-            return _stream(source, target)
+        # Not blocking, so that a named pipe that nobody writes to is refused instead of waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise InputMissing(
-            f"no such file: {path}", hint="paths in a job file start at the job file's folder"
-        ) from error
-    except IsADirectoryError as error:
-        raise InputMissing(f"a folder stands where a file is needed: {path}") from error
-    except PermissionError as error:
-        raise InputMissing(f"may not be read: {path}", hint="check the file's permissions") from error
+        hint = "paths in a job file start at the job file's folder"
+        raise InputMissing(f"no such file: {path}", hint=hint) from error
+    except OSError as error:
+        hint = "check the file and its permissions"
+        raise InputMissing(f"cannot be read: {path}: {os.strerror(error.errno or 0).lower()}", hint=hint) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        hint = "an input is a regular file; save what a pipe or device gives into one first"
+        raise InputMissing(f"not a regular file: {path}", hint=hint)
+    with os.fdopen(descriptor, "rb") as source, to.open("xb") as target:
+        return _stream(source, target)
 
 
 def _stream(source: BinaryIO, target: BinaryIO) -> str:

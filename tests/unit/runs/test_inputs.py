@@ -87,3 +87,27 @@ def test_a_configuration_without_places_is_refused() -> None:
     """A configuration artifact that does not say where the inputs lie cannot be used."""
     with pytest.raises(BadConfiguration, match="which file"):
         read_config(b'{\n  "name": "n"\n}\n')
+
+
+def test_a_pipe_is_no_input(tmp_path: Path, feed_job: Callable[..., Job]) -> None:
+    """A named pipe, which could be waited for without end, is refused at once."""
+    import os
+
+    job = feed_job("exporter,value\nA,1\n")
+    assert job.feed is not None
+    job.feed.path.unlink()
+    os.mkfifo(job.feed.path)
+
+    with pytest.raises(InputMissing, match="not a regular file"):
+        acquire(job, tmp_path / "run")
+
+
+def test_a_folder_is_no_feed(tmp_path: Path, feed_job: Callable[..., Job]) -> None:
+    """A folder where the feed should be is refused with what it is."""
+    job = feed_job("exporter,value\nA,1\n")
+    assert job.feed is not None
+    job.feed.path.unlink()
+    job.feed.path.mkdir()
+
+    with pytest.raises(InputMissing, match="not a regular file"):
+        acquire(job, tmp_path / "run")
