@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -46,17 +47,24 @@ class Folder:
         raw = bytes.fromhex(edit[f"{member}_hex"]) if f"{member}_hex" in edit else edit[member].encode()
         return Path(os.fsdecode(os.fsencode(self.place) + b"/" + raw))
 
+    def file(self, edit: Edit, member: str = "path") -> Path:
+        """Return where an edit's file lies or will lie; no link is followed, and no pipe or device opened."""
+        path = self.path(edit, member)
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise ValueError(f"not a file: {path.name}")
+        return path
+
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest as a value that may be changed."""
         if self._manifest is None:
-            self._manifest = json.loads((self.place / MANIFEST).read_bytes())
+            self._manifest = json.loads(self.file({"path": MANIFEST}).read_bytes())
         return self._manifest
 
     def flush(self) -> None:
         """Write the manifest, in its one spelling as far as the value has one."""
         if self._manifest is not None:
-            (self.place / MANIFEST).write_bytes(spell(self._manifest))
+            self.file({"path": MANIFEST}).write_bytes(spell(self._manifest))
             self._manifest = None
 
 
@@ -79,30 +87,30 @@ def content(edit: Edit) -> bytes:
 
 
 def _write(folder: Folder, edit: Edit) -> None:
-    path = folder.path(edit)
+    path = folder.file(edit)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content(edit))
 
 
 def _append(folder: Folder, edit: Edit) -> None:
-    with folder.path(edit).open("ab") as stream:
+    with folder.file(edit).open("ab") as stream:
         stream.write(content(edit))
 
 
 def _prepend(folder: Folder, edit: Edit) -> None:
-    path = folder.path(edit)
+    path = folder.file(edit)
     path.write_bytes(content(edit) + path.read_bytes())
 
 
 def _flip(folder: Folder, edit: Edit) -> None:
-    path = folder.path(edit)
+    path = folder.file(edit)
     data = bytearray(path.read_bytes())
     data[edit["at"]] ^= 1 << edit.get("bit", 0)
     path.write_bytes(data)
 
 
 def _replace(folder: Folder, edit: Edit) -> None:
-    path = folder.path(edit)
+    path = folder.file(edit)
     old = bytes.fromhex(edit["old_hex"]) if "old_hex" in edit else edit["old"].encode()
     new = bytes.fromhex(edit["new_hex"]) if "new_hex" in edit else edit["new"].encode()
     data = path.read_bytes()
@@ -112,7 +120,7 @@ def _replace(folder: Folder, edit: Edit) -> None:
 
 
 def _truncate(folder: Folder, edit: Edit) -> None:
-    path = folder.path(edit)
+    path = folder.file(edit)
     path.touch()
     os.truncate(path, edit["size"])
 
@@ -136,9 +144,9 @@ def _rename(folder: Folder, edit: Edit) -> None:
 
 
 def _copy(folder: Folder, edit: Edit) -> None:
-    to = folder.path(edit, "to")
+    to = folder.file(edit, "to")
     to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder.path(edit), to)
+    shutil.copyfile(folder.file(edit), to)
 
 
 def _symlink(folder: Folder, edit: Edit) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -363,6 +364,7 @@ class Mutator:
         everything = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
         self._files = sorted(path for path in everything if (folder / path).is_file())
         self._folders = sorted(path for path in everything if (folder / path).is_dir())
+        self.content = {path.encode(): (folder / path).read_bytes() for path in self._files}
 
     def case(self) -> Case:
         """Return a case with one to three edits."""
@@ -472,24 +474,44 @@ class Mutator:
         )
 
 
+def _restore(content: dict[bytes, bytes], place: bytes) -> None:
+    """Make the folder hold these files again and nothing else; what is as it was stays: making folders is slow."""
+    folders = {path[:at] for path in content for at in range(len(path)) if path[at : at + 1] == b"/"}
+    for root, below, files in os.walk(place, topdown=False):
+        for name in (*below, *files):
+            full = os.path.join(root, name)  # noqa: PTH118  # names may be bytes that are no text
+            path = full[len(place) + 1 :]
+            if stat.S_ISDIR(os.lstat(full).st_mode):
+                if path not in folders:
+                    os.rmdir(full)  # noqa: PTH106  # as above
+            elif path not in content or not stat.S_ISREG(os.lstat(full).st_mode):
+                os.unlink(full)  # noqa: PTH108  # as above
+    for folder in sorted(folders):
+        os.makedirs(place + b"/" + folder, exist_ok=True)  # noqa: PTH103  # as above
+    for path, data in content.items():
+        file = Path(os.fsdecode(place + b"/" + path))
+        if not file.exists() or file.read_bytes() != data:
+            file.write_bytes(data)
+
+
 def _mutations(tmp_path: Path) -> Iterator[tuple[Case, Path]]:
-    """Yield mutated run directories, each removed before the next is made; what cannot be made is passed over."""
+    """Yield mutated run directories, one after the other in one place; what cannot be made is passed over."""
     chance = random.Random(SEED)
     bases = {base: make.build({"base": base, "edits": []}, tmp_path / base) for base in ("plain", "small")}
     mutators = [Mutator(base, folder, chance) for base, folder in bases.items()]
+    places = {base: tmp_path / f"mutated-{base}" for base in bases}
     made = 0
     while made < MUTATIONS:
-        case = chance.choice(mutators).case()
-        place = tmp_path / f"m{made}"
+        mutator = chance.choice(mutators)
+        case, place = mutator.case(), places[mutator.base]
+        place.mkdir(exist_ok=True)
+        _restore(mutator.content, os.fsencode(place))
         try:
-            shutil.copytree(bases[case["base"]], place)
             make.apply(make.Folder(place), case["edits"])
         except (OSError, LookupError, TypeError, ValueError, AttributeError, OmphalosError):
-            shutil.rmtree(place, ignore_errors=True)
             continue
         made += 1
         yield case, place
-        shutil.rmtree(place)
 
 
 @pytest.mark.slow
