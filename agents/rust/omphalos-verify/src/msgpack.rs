@@ -1,6 +1,9 @@
 //! Canonical msgpack (`docs/format/tree.md`): of the forms the format offers, the shortest that holds the value.
 //!
-//! Rules of this file: only unsigned integers, str, bin and arrays. What is written here is what is hashed.
+//! Rules of this file: only unsigned integers, str, bin and arrays. What is written here is what is hashed, and nothing
+//! else is read.
+
+use crate::findings::Id;
 
 /// Bytes being written.
 #[derive(Default)]
@@ -61,5 +64,115 @@ impl Writer {
             (0..=0xffff, _) => self.bytes.extend([two, b6, b7]),
             _ => self.bytes.extend([four, b4, b5, b6, b7]),
         }
+    }
+}
+
+/// A decoded value.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// An unsigned integer.
+    Uint(u64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Bin(&'a [u8]),
+    /// An array.
+    Array(Vec<Value<'a>>),
+}
+
+/// Decode one canonical value.
+///
+/// # Errors
+/// The finding of the first fault in the order of the bytes.
+pub fn decode(data: &[u8], max_depth: usize) -> Result<Value<'_>, Id> {
+    let mut reader = Reader { rest: data };
+    let value = reader.value(max_depth)?;
+    match reader.rest {
+        [] => Ok(value),
+        _ => Err(Id::TrailingGarbage),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, depth_left: usize) -> Result<Value<'a>, Id> {
+        let (&head, rest) = self.rest.split_first().ok_or(Id::Truncated)?;
+        self.rest = rest;
+        let low = u64::from(head & 0x1f);
+        match head {
+            0x00..=0x7f => Ok(Value::Uint(u64::from(head))),
+            0xcc => self.number(1, 0x80).map(Value::Uint),
+            0xcd => self.number(2, 0x100).map(Value::Uint),
+            0xce => self.number(4, 0x1_0000).map(Value::Uint),
+            0xcf => self.number(8, 0x1_0000_0000).map(Value::Uint),
+            0xa0..=0xbf => self.text(low),
+            0xd9 => self.number(1, 32).and_then(|length| self.text(length)),
+            0xda => self.number(2, 0x100).and_then(|length| self.text(length)),
+            0xdb => self
+                .number(4, 0x1_0000)
+                .and_then(|length| self.text(length)),
+            0xc4 => self.number(1, 0).and_then(|length| self.bin(length)),
+            0xc5 => self.number(2, 0x100).and_then(|length| self.bin(length)),
+            0xc6 => self.number(4, 0x1_0000).and_then(|length| self.bin(length)),
+            0x90..=0x9f => self.items(low & 0xf, depth_left),
+            0xdc => self
+                .number(2, 16)
+                .and_then(|count| self.items(count, depth_left)),
+            0xdd => self
+                .number(4, 0x1_0000)
+                .and_then(|count| self.items(count, depth_left)),
+            _ => Err(Id::MsgpackSyntax),
+        }
+    }
+
+    /// The number behind a header; one that a shorter header could hold is not canonical.
+    fn number(&mut self, width: usize, least: u64) -> Result<u64, Id> {
+        let (bytes, rest) = self.rest.split_at_checked(width).ok_or(Id::Truncated)?;
+        self.rest = rest;
+        let number = bytes
+            .iter()
+            .fold(0, |number: u64, &byte| (number << 8) | u64::from(byte));
+        if number < least {
+            return Err(Id::MsgpackNotCanonical);
+        }
+        Ok(number)
+    }
+
+    fn take(&mut self, length: u64) -> Result<&'a [u8], Id> {
+        let length = usize::try_from(length).map_err(|_| Id::OversizeLength)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(Id::OversizeLength)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn text(&mut self, length: u64) -> Result<Value<'a>, Id> {
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes)
+            .map(Value::Text)
+            .map_err(|_| Id::NotUtf8)
+    }
+
+    fn bin(&mut self, length: u64) -> Result<Value<'a>, Id> {
+        self.take(length).map(Value::Bin)
+    }
+
+    fn items(&mut self, count: u64, depth_left: usize) -> Result<Value<'a>, Id> {
+        // Every item takes at least a byte, so a larger claim is a lie, and nothing is set aside for it.
+        let count = usize::try_from(count).map_err(|_| Id::OversizeLength)?;
+        if count > self.rest.len() {
+            return Err(Id::OversizeLength);
+        }
+        let deeper = depth_left.checked_sub(1).ok_or(Id::OversizeLength)?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(self.value(deeper)?);
+        }
+        Ok(Value::Array(items))
     }
 }

@@ -1,11 +1,20 @@
-//! Tree nodes (`docs/format/tree.md`): the root id of a set of files.
+//! Tree nodes (`docs/format/tree.md`): the root id of a set of files, and what is wrong with the bytes of a node.
 //!
-//! Rules of this file: it is given paths that break no rule, alone or among each other; then entries met in order of
-//! components are in byte order of name within each folder, and no folder is empty.
+//! Rules of this file: `root_of` is given paths that break no rule, alone or among each other; then entries met in order of
+//! components are in byte order of name within each folder, and no folder is empty. `check_node` refuses whatever
+//! `root_of` would not have written for some files.
 
+use std::collections::HashSet;
+
+use crate::findings::Id;
 use crate::ids::{tree_id, Digest};
-use crate::msgpack::Writer;
-use crate::paths::by_component;
+use crate::msgpack::{decode, Value, Writer};
+use crate::paths::{by_component, check_component, fold};
+
+const MAX_ENTRIES: usize = 1 << 20;
+const MAX_SIZE: u128 = (1 << 53) - 1;
+/// The bytes of a node without entries.
+const EMPTY: &[u8] = &[0x90];
 
 /// One file of a tree.
 #[derive(Clone, Copy)]
@@ -83,4 +92,63 @@ fn close(root: &mut Node, open: &mut Vec<(&str, Node)>, keep: usize) {
             parent.add(name, 1, node.size, &node.id());
         }
     }
+}
+
+/// Judge the bytes of a node by the rules of a single one.
+///
+/// # Errors
+/// The finding that counts, in the order docs/format/tree.md gives.
+pub fn check_node(data: &[u8]) -> Result<(), Id> {
+    if let [0xdd, a, b, c, d, ..] = *data {
+        let claim = usize::try_from(u32::from_be_bytes([a, b, c, d]));
+        if claim.map_or(true, |entries| entries > MAX_ENTRIES) {
+            return Err(Id::OversizeLength);
+        }
+    }
+    let Value::Array(entries) = decode(data, 2)? else {
+        return Err(Id::TreeMalformed);
+    };
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let Value::Array(parts) = entry else {
+            return Err(Id::TreeMalformed);
+        };
+        let [Value::Text(name), Value::Uint(kind), Value::Uint(size), Value::Bin(id)] =
+            parts.as_slice()
+        else {
+            return Err(Id::TreeMalformed);
+        };
+        rows.push((*name, *kind, *size, *id));
+    }
+    let empty = tree_id(EMPTY);
+    for (name, kind, _, id) in &rows {
+        if *kind > 1 || id.len() != empty.len() {
+            return Err(Id::TreeMalformed);
+        }
+        if *kind == 1 && *id == empty {
+            return Err(Id::DirExtra);
+        }
+        let broken = check_component(name);
+        if let Some(&id) = broken.iter().find(|id| id.severity().refuses()) {
+            return Err(id);
+        }
+    }
+    let total: u128 = rows.iter().map(|(_, _, size, _)| u128::from(*size)).sum();
+    if total > MAX_SIZE {
+        return Err(Id::TreeTooLarge);
+    }
+    if !rows.is_sorted_by(|(a, ..), (b, ..)| a < b) {
+        let names: HashSet<&str> = rows.iter().map(|(name, ..)| *name).collect();
+        let repeated = names.len() < rows.len();
+        return Err(if repeated {
+            Id::DuplicateEntry
+        } else {
+            Id::Unsorted
+        });
+    }
+    let folded: HashSet<String> = rows.iter().map(|(name, ..)| fold(name)).collect();
+    if folded.len() < rows.len() {
+        return Err(Id::PathCaseCollision);
+    }
+    Ok(())
 }

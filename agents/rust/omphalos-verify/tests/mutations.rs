@@ -1,5 +1,10 @@
 //! Random changes of good inputs, the same in every run: nothing panics, and nothing changed passes for good.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice
+)]
 
 mod common;
 
@@ -10,7 +15,7 @@ use omphalos_verify::ids::tree_id;
 use omphalos_verify::manifest::read;
 use omphalos_verify::paths::{by_component, check_path, check_paths, fold, nfc};
 use omphalos_verify::strictjson::{is_canonical, parse, write_text, Value};
-use omphalos_verify::tree::{root_of, File};
+use omphalos_verify::tree::{check_node, root_of, File};
 use omphalos_verify::verify::verify_directory;
 
 const PIECES: &[&str] = &[
@@ -366,4 +371,26 @@ fn folders() {
         let _ = fs::remove_file(extra);
     }
     fs::remove_dir_all(&place).unwrap();
+}
+
+/// Random changes of a node are answered, and what is accepted is canonical msgpack of sorted names.
+#[test]
+fn nodes() {
+    let good = common::bytes(common::one(
+        &common::vectors("tree.md", "vector tree")[2],
+        "bytes",
+    ));
+    assert_eq!(check_node(&good), Ok(()));
+    let mut random = Random(7);
+    let mut accepted = 0;
+    for _ in 0..50_000 {
+        let mut data = good.clone();
+        mutate(&mut random, &mut data);
+        if check_node(&data).is_ok() {
+            accepted += 1;
+            assert!(matches!(data[0], 0x90..=0x9f), "an array of few entries");
+            assert!(data.len() == 1 || data.len() > 36);
+        }
+    }
+    assert!(accepted > 1_000, "{accepted}");
 }

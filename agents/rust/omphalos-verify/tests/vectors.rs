@@ -1,5 +1,10 @@
 //! The vectors of docs/format/: every value on the pages is the one computed here.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice
+)]
 
 mod common;
 
@@ -12,7 +17,7 @@ use omphalos_verify::manifest::read;
 use omphalos_verify::merkle::{artifact_leaf, TreeHead};
 use omphalos_verify::paths::{check_path, check_path_bytes, check_paths, Broken};
 use omphalos_verify::strictjson::{parse, Value};
-use omphalos_verify::tree::{root_of, File};
+use omphalos_verify::tree::{check_node, root_of, File};
 use sha2::{Digest as _, Sha256};
 
 fn words(broken: &Broken) -> String {
@@ -481,4 +486,30 @@ fn corpus_heads() {
             case.get("head").unwrap().text()
         );
     }
+}
+
+/// Bytes of tree nodes: those of the page and those of the corpus.
+#[test]
+fn nodes() {
+    for vector in vectors("tree.md", "vector tree") {
+        let data = bytes(one(&vector, "bytes"));
+        assert_eq!(check_node(&data), Ok(()));
+        assert_eq!(to_hex(&tree_id(&data)), one(&vector, "id"));
+    }
+    let refused = vectors("tree.md", "vector tree-refused");
+    assert!(refused.len() >= 14);
+    for vector in refused {
+        let id = check_node(&bytes(one(&vector, "bytes"))).unwrap_err();
+        assert_eq!(id.word(), one(&vector, "finding"));
+    }
+    let rows = table("node/table.tsv");
+    assert!(rows.len() > 100);
+    let wrong: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            let said = check_node(&bytes(&row[0])).map_or_else(|id| id.word(), |()| "ok");
+            (said != row[1]).then_some((row, said))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
