@@ -49,7 +49,7 @@ type Input struct {
 type Environment struct {
 	Python, Platform, Locale, Timezone string
 	CPUCount                           uint64
-	Packages                           map[string]string
+	Packages                           string // JSON, checked: what is only spelled again is not kept in memory
 }
 
 // File is one file of the run; Table is nil where it is none.
@@ -73,7 +73,7 @@ type Reports struct{ Matching, Policy, Scoring, Validation *string }
 // Release stands in the manifest of a release bundle only.
 type Release struct {
 	BundleID, Created, Of string
-	Contents, Signers     []string
+	Contents, Signers     string // JSON, checked, as of packages
 	Policy                *string
 }
 
@@ -175,7 +175,7 @@ func (d *decoder) object(where string, known []string, required int, member func
 		d.r.Skip()
 	})
 	for i, name := range known[:required] {
-		if seen&(1<<i) == 0 {
+		if seen&(1<<i) == 0 && d.malformed == "" {
 			d.wrong(where + ": " + name)
 		}
 	}
@@ -203,6 +203,13 @@ func (d *decoder) str(where string, form func(string) bool) string {
 		d.wrong(where)
 	}
 	return text
+}
+
+// again reads a value and returns its text.
+func (d *decoder) again(read func()) string {
+	before := *d.r
+	read()
+	return before.Raw()
 }
 
 func (d *decoder) null() bool {
@@ -350,15 +357,13 @@ func (d *decoder) environment(e *Environment) {
 				d.r.Skip()
 				return
 			}
-			e.Packages = map[string]string{}
-			d.r.Object(func(name string) {
-				version := d.str("packages", isText)
-				if !isText(name) {
-					d.wrong("packages")
-				}
-				if d.malformed == "" {
-					e.Packages[name] = version
-				}
+			e.Packages = d.again(func() {
+				d.r.Object(func(name string) {
+					d.str("packages", isText)
+					if !isText(name) {
+						d.wrong("packages")
+					}
+				})
 			})
 		}
 	})
@@ -451,13 +456,8 @@ var releaseKeys = []string{"bundle_id", "contents", "created", "of", "policy", "
 
 func (d *decoder) release() *Release {
 	r := &Release{}
-	texts := func(where string, form func(string) bool) (all []string) {
-		d.list(where, func() {
-			if text := d.str(where, form); d.malformed == "" {
-				all = append(all, text)
-			}
-		})
-		return all
+	texts := func(where string, form func(string) bool) string {
+		return d.again(func() { d.list(where, func() { d.str(where, form) }) })
 	}
 	d.object("release", releaseKeys, len(releaseKeys), func(key string) {
 		switch key {

@@ -60,6 +60,8 @@ func TestExample(t *testing.T) {
 
 // Each edit of the manifest of the page is found, with everything that follows from it.
 func TestEdits(t *testing.T) {
+	release := "\"release\": {\n    \"bundle_id\": \"b\",\n    \"contents\": [],\n    \"created\": \"2026-01-01T00:00:00Z\",\n    \"of\": \"" +
+		strings.Repeat("0", 64) + "\",\n    \"policy\": null,\n    \"signers\": [\n      \"s\"\n    ]\n  }"
 	const shipment = "inputs/feed/shipments.csv"
 	const digest = "\"a7c4d54776fcb179f048728766a52d75dc450cc2a5072b7e2c238aa9b2cff3b6\",\n      \"media_type\""
 	for _, c := range []struct{ from, to, want string }{
@@ -85,6 +87,13 @@ func TestEdits(t *testing.T) {
 		{"application/jsonl", "application/x; charset=utf-8", ""},
 		{"application/jsonl", "application/x; \u00e9", "manifestSchema manifest.json"},
 		{"\"log\"", "\"Log\"", "manifestSchema manifest.json"},
+		{"\"duckdb\": \"1.5.5\",\n      \"sqlite\": \"3.45.1\"", "\"sqlite\": \"3.45.1\",\n      \"duckdb\": \"1.5.5\"", "manifestNotCanonical manifest.json"},
+		{"{\n      \"duckdb\": \"1.5.5\",\n      \"sqlite\": \"3.45.1\"\n    }", "{}", ""},
+		{"\"duckdb\"", "\"\"", "manifestSchema manifest.json"},
+		{"\"release\": null", release, ""},
+		{"\"release\": null", strings.Replace(release, "\"s\"", "\"s\\u0041\"", 1), "manifestNotCanonical manifest.json"},
+		{"\"release\": null", strings.Replace(release, "\"s\"", "\"\"", 1), "manifestSchema manifest.json"},
+		{"\"release\": null", strings.Replace(release, "2026", "2O26", 1), "createdInvalid manifest.json"},
 		{"\"3.11.7\"", "\"\"", "manifestSchema manifest.json"},
 		{"\"3.11.7\"", "\"" + strings.Repeat("\u00e9", 1024) + "\"", ""},
 		{"\"3.11.7\"", "\"" + strings.Repeat("\u00e9", 1025) + "\"", "manifestSchema manifest.json"},

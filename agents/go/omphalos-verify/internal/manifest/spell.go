@@ -1,9 +1,10 @@
 package manifest
 
 import (
-	"slices"
 	"strconv"
 	"strings"
+
+	"omphalos.invalid/agents/go/omphalos-verify/internal/strictjson"
 )
 
 // speller writes a manifest in its one spelling, piece by piece, so that it can be compared without a copy of it.
@@ -13,21 +14,22 @@ type speller struct {
 	done   bool
 }
 
-// Spell writes the one spelling of m; sink says after each piece whether to go on.
-func Spell(m *Manifest, sink func(piece string) bool) {
+// Spell writes the one spelling of m; sink says after each piece whether to go on. It returns whether all was written.
+func Spell(m *Manifest, sink func(piece string) bool) (whole bool) {
 	w := &speller{sink: sink, indent: "\n"}
 	w.manifest(m)
 	w.put("\n")
+	return !w.done
 }
 
 // spells says whether text is the one spelling of m.
 func spells(m *Manifest, text string) bool {
-	same := true
-	Spell(m, func(piece string) bool {
+	var same bool
+	whole := Spell(m, func(piece string) bool {
 		text, same = strings.CutPrefix(text, piece)
 		return same
 	})
-	return same && text == ""
+	return whole && text == ""
 }
 
 func (w *speller) put(s string) {
@@ -76,26 +78,34 @@ func (w *speller) strOrNull(s *string) {
 	w.str(*s)
 }
 
-// items writes n things between brackets, one a line.
-func (w *speller) items(brackets string, n int, item func(i int)) {
+// lines writes what all puts between brackets; all calls next before each item, which begins a line.
+func (w *speller) lines(brackets string, all func(next func())) {
 	w.put(brackets[:1])
 	outer := w.indent
 	w.indent += "  "
-	for i := range n {
-		if i > 0 {
+	some := false
+	all(func() {
+		if some {
 			w.put(",")
 		}
+		some = true
 		w.put(w.indent)
-		item(i)
-		if w.done {
-			return
-		}
-	}
+	})
 	w.indent = outer
-	if n > 0 {
+	if some {
 		w.put(outer)
 	}
 	w.put(brackets[1:])
+}
+
+// items writes n things between brackets, one a line.
+func (w *speller) items(brackets string, n int, item func(i int)) {
+	w.lines(brackets, func(next func()) {
+		for i := 0; i < n && !w.done; i++ {
+			next()
+			item(i)
+		}
+	})
 }
 
 // member is a key and what writes its value.
@@ -119,8 +129,38 @@ func (w *speller) number(key string, n uint64) member {
 func (w *speller) optional(key string, s *string) member {
 	return member{key, func() { w.strOrNull(s) }}
 }
-func (w *speller) texts(key string, all []string) member {
-	return member{key, func() { w.items("[]", len(all), func(i int) { w.str(all[i]) }) }}
+func (w *speller) columns(all []string) member {
+	return member{"key", func() { w.items("[]", len(all), func(i int) { w.str(all[i]) }) }}
+}
+
+// texts writes a list of texts that was kept as JSON.
+func (w *speller) texts(key, list string) member {
+	return member{key, func() {
+		r := strictjson.NewReader(list)
+		w.lines("[]", func(next func()) {
+			r.Array(func(int) {
+				next()
+				w.str(r.Str())
+			})
+		})
+	}}
+}
+
+// packages writes an object of texts that was kept as JSON. Names are written as they stand: out of order they cannot
+// be the one spelling, so that ends it.
+func (w *speller) packages(object string) {
+	r := strictjson.NewReader(object)
+	last, some := "", false
+	w.lines("{}", func(next func()) {
+		r.Object(func(name string) {
+			w.done = w.done || some && name <= last
+			last, some = name, true
+			next()
+			w.str(name)
+			w.put(": ")
+			w.str(r.Str())
+		})
+	})
 }
 
 func (w *speller) manifest(m *Manifest) {
@@ -157,7 +197,7 @@ func (w *speller) files(files []File) {
 			members = append(members, w.text("fingerprint", f.Table.Fingerprint))
 		}
 		if f.Table != nil && f.Table.Key != nil {
-			members = append(members, w.texts("key", f.Table.Key))
+			members = append(members, w.columns(f.Table.Key))
 		}
 		members = append(members, w.text("media_type", f.MediaType), w.text("path", f.Path), w.text("role", f.Role))
 		if f.Table != nil && f.Table.Rows != nil {
@@ -171,18 +211,7 @@ func (w *speller) environment(e *Environment) {
 	w.object([]member{
 		w.number("cpu_count", e.CPUCount),
 		w.text("locale", e.Locale),
-		{"packages", func() {
-			names := make([]string, 0, len(e.Packages))
-			for name := range e.Packages {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			w.items("{}", len(names), func(i int) {
-				w.str(names[i])
-				w.put(": ")
-				w.str(e.Packages[names[i]])
-			})
-		}},
+		{"packages", func() { w.packages(e.Packages) }},
 		w.text("platform", e.Platform),
 		w.text("python", e.Python),
 		w.text("timezone", e.Timezone),

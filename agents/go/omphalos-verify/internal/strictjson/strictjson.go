@@ -414,6 +414,14 @@ func (r *Reader) Int() uint64 {
 	return n
 }
 
+// Raw passes over the next value and returns its text.
+func (r *Reader) Raw() string {
+	r.s.space()
+	start := r.s.pos
+	r.Skip()
+	return r.s.text[start:r.s.pos]
+}
+
 // Skip passes over the next value, whatever it is.
 func (r *Reader) Skip() {
 	// Keys are not compared again: a fresh scanner would, so only brackets and strings are followed here.

@@ -74,7 +74,7 @@ func newRun(t testing.TB, files map[string]string) *run {
 	r := &run{t, filepath.Join(t.TempDir(), "run"), &manifest.Manifest{
 		Name: "t", Created: "2026-11-22T10:00:00Z", ToolName: "t", ToolVersion: "1",
 		Plan:        manifest.Plan{Method: strings.Repeat("0", 64)},
-		Environment: manifest.Environment{Python: "x", Platform: "x", Locale: "x", Timezone: "x"},
+		Environment: manifest.Environment{Python: "x", Platform: "x", Locale: "x", Timezone: "x", Packages: "{}"},
 	}}
 	for path, content := range files {
 		r.write(path, content)
