@@ -44,6 +44,7 @@ BUILT = {
 }
 # Read before the suite's own fixture clears the environment of this project's variables.
 NAMED = {name: os.environ.get(f"OMPHALOS_VERIFY_{name}") for name in BUILT}
+ALL_REQUIRED = os.environ.get("OMPHALOS_TEST_ALL") == "1"
 EXITS = {"verified": 0, "refused": 1, "incomplete": 3}
 # What cannot be laid out as a still folder: it takes a file that changes, an archive, a store, or a look into tables.
 NOT_OF_A_FOLDER = {
@@ -80,7 +81,7 @@ class Answer:
     unreadable: tuple[str, ...] = ()
 
 
-Verifier = Callable[[Path], Answer]
+Verifier = Callable[[Path | str], Answer]
 Case = dict[str, Any]
 
 
@@ -98,9 +99,9 @@ make = _make()
 CASES: dict[str, Case] = dict(make.cases())
 
 
-def _python(folder: Path) -> Answer:
+def _python(folder: Path | str) -> Answer:
     try:
-        verdict = verify_directory(folder)
+        verdict = verify_directory(Path(folder))
     except NoRunDirectory:
         return Answer("none")
     findings = tuple((f.id.value, f.severity.value, f.path) for f in verdict.findings)
@@ -110,7 +111,7 @@ def _python(folder: Path) -> Answer:
 def _program(path: str) -> Verifier:
     """Return the verifier that is the program at ``path``."""
 
-    def verify(folder: Path) -> Answer:
+    def verify(folder: Path | str) -> Answer:
         done = subprocess.run([path, "verify-run", "--json", str(folder)], capture_output=True, timeout=60, check=False)
         if done.returncode == 10:
             assert done.stdout == b""
@@ -148,9 +149,6 @@ def agent(request: pytest.FixtureRequest) -> Verifier:
         reason = f"the {request.param.lower()} verifier is not built (set OMPHALOS_VERIFY_{request.param})"
         (pytest.fail if ALL_REQUIRED else pytest.skip)(reason)
     return verifier
-
-
-ALL_REQUIRED = os.environ.get("OMPHALOS_TEST_ALL") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -306,18 +304,9 @@ def test_no_folder_gives_no_verdict(agent: Verifier, tmp_path: Path, what: str) 
 def test_a_slash_at_the_end_does_not_hide_a_link(agent: Verifier, corpus: Path) -> None:
     """A link to a run directory is refused even where a slash at its end would make the system follow it."""
     link = corpus / "link-root" / "run"
-    done = agent(Path(link))
-    follow = _program_with_slash(agent, link)
+    refused = Answer("refused", (("symlinkEntry", "ERROR", "."),))
 
-    assert done == follow == Answer("refused", (("symlinkEntry", "ERROR", "."),))
-
-
-def _program_with_slash(agent: Verifier, link: Path) -> Answer:
-    class Slashed(type(link)):  # type: ignore[misc]  # a path whose text ends in a slash
-        def __str__(self) -> str:
-            return f"{super().__str__()}/"
-
-    return agent(Slashed(link))
+    assert agent(link) == agent(f"{link}/") == agent(f"{link}//") == refused
 
 
 def test_a_flood_is_cut_alike(agent: Verifier, tmp_path: Path) -> None:
