@@ -19,6 +19,7 @@ from omphalos.format.manifest import (
     decode_manifest,
     encode_manifest,
     is_created,
+    is_reserved,
     manifest_schema,
     payload_files,
 )
@@ -318,6 +319,42 @@ def test_control_files_are_in_no_root(good: Manifest, change: Change) -> None:
     assert found(change(control=())) == []
     assert found(change(control=(artifact("control/other", b"y"),))) == []
     assert [path for path, _, _ in payload_files(good)] == [a.path for a in good.artifacts]
+
+
+def test_an_input_may_be_any_of_the_records_with_its_path(good: Manifest, change: Change) -> None:
+    """Of two artifacts with one path it is enough that one is the input; the repetition has its own finding."""
+    feed = next(a for a in good.artifacts if a.path == good.plan.inputs[0].path)
+    other = msgspec.structs.replace(feed, sha256="00" * 32, blake3="11" * 32)
+    for twins in ((feed, other), (other, feed)):
+        rest = [a for a in good.artifacts if a is not feed]
+        files = sorted([*rest, *twins], key=lambda a: a.path)
+        ids = [identifier for identifier, _ in found(change(artifacts=tuple(files)))]
+        assert ids == ["duplicateEntry", "merkleMismatch", "treeMismatch"]
+
+
+def test_sizes_are_added_up_before_paths_are_judged(good: Manifest, change: Change) -> None:
+    """A tree too large is reported as such even where a bad path keeps it from being built."""
+    files = (msgspec.structs.replace(artifact("../x", b"x"), size=2**53 - 1), *good.artifacts)
+    ids = [identifier for identifier, _ in found(change(artifacts=files))]
+    assert "treeTooLarge" in ids
+    assert "treeMismatch" not in ids
+
+
+@pytest.mark.parametrize(
+    ("path", "reserved"),
+    [
+        ("manifest.json", True),
+        ("Attestations/x", True),
+        ("atte\u017ftations", True),
+        ("x/manifest.json", False),
+        ("manifest.json2", False),
+        ("a\u0301" * 200_000, False),
+        ("\ud800", False),
+    ],
+)
+def test_names_a_run_directory_keeps(path: str, reserved: bool) -> None:
+    """The first component alone decides, in any spelling; a long one costs no time."""
+    assert is_reserved(path) is reserved
 
 
 @pytest.mark.parametrize(
