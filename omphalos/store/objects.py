@@ -1,42 +1,59 @@
 """Objects: bytes in the store under their id.
 
-This file holds where an object lies and how it gets in and out. Every object is one file,
-``objects/large/<2 hex>/<62 hex>``, mode 0444, holding the plain bytes; its name is its id. The layout is known to this
-file alone.
+Many small objects are records in segments (``packs``, found through ``catalog``), others single read-only files
+(``loose``). This file puts the two together and keeps the order of their steps.
+
+The syscall contract of a batch: a lease (``leases``) before the first look; segment bytes ``writev`` and ``fdatasync``;
+the segments' folder ``fsync``; large files each ``fdatasync`` and renamed, their folders ``fsync``; then the index; and
+only then does the caller hear that its objects are durable. Refs are moved after that.
 
 Rules it keeps: an object becomes visible whole, and a put returns only when the object is durable (inside ``batch``:
-when the batch ends). A put that finds its object there still waits for the folder, since another writer may not have.
-What is read through ``read``, ``copy_to`` or ``kind_of`` is hashed again; no mode, size or time is ever trusted. Memory
-is bounded by ``BUFFER_BYTES`` except where bytes are asked for. An instance belongs to one thread; any number of
-processes may write to one store side by side.
+when the batch ends). A put that finds its file there still waits for the folder, since another writer may not have.
+What is read through ``read``, ``copy_to`` or ``kind_of`` is hashed again; no mode, size, time or index is ever trusted.
+Memory is bounded by a few buffers of ``BUFFER_BYTES`` except where bytes are asked for. An instance has one writer
+thread; any number of threads may read, and any number of processes may write to one store side by side.
 """
 
 import contextlib
 import errno
 import hashlib
+import heapq
 import itertools
 import os
-import stat
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
-from omphalos.format.ids import HEX_DIGITS, KINDS, SHORT_DIGITS, IdError, Kind, ObjectId, hasher, is_prefix, object_id
-from omphalos.store import durable
-from omphalos.store.durable import DISK, OBJECT_MODE, Disk, Incoming, translated
+from omphalos.format.ids import KINDS, SHORT_DIGITS, IdError, Kind, ObjectId, hasher, is_prefix, object_id
+from omphalos.store import durable, packs, sources
+from omphalos.store.catalog import Catalog
+from omphalos.store.durable import DISK, Disk, translated
+from omphalos.store.index import Entry, Place
+from omphalos.store.leases import Lease
+from omphalos.store.loose import Loose, place_of
+from omphalos.store.packs import PackWriter
+from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
 
-BUFFER_BYTES: Final = 8 * 1024 * 1024
-_HEX = frozenset("0123456789abcdef")
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+__all__ = [
+    "PACK_LIMIT",
+    "KindMismatch",
+    "ObjectDamaged",
+    "ObjectMissing",
+    "ObjectStore",
+    "SourceChanged",
+    "SourceUnreadable",
+    "SpecialFile",
+    "StoredFile",
+    "read_source",
+    "unchanged",
+]
 
-
-def _place(oid: ObjectId) -> str:
-    name = oid.hex()
-    return f"objects/large/{name[:2]}/{name[2:]}"
+PACK_LIMIT: Final = 64 * 1024
+_PENDING: Final = 1 << 16
+_KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumerate(KINDS)}
 
 
 class ObjectMissing(OmphalosError):
@@ -53,20 +70,35 @@ class ObjectMissing(OmphalosError):
 
 
 class ObjectDamaged(OmphalosError):
-    """The bytes under an id are not the bytes it names; ``got`` is None where they are no regular file."""
+    """The bytes under an id are not the bytes it names.
+
+    ``got`` is the id they have as what they were asked for, None where they are no regular file or no whole record.
+    """
 
     kind: ClassVar[ErrorKind] = ErrorKind.NEGATIVE
     id: ClassVar[str] = FindingId.OBJECT_DAMAGED.value
 
-    def __init__(self, expected: ObjectId, got: ObjectId | None) -> None:
-        what = f"hashes to {got.hex()[:SHORT_DIGITS]}" if got is not None else "is not a regular file"
+    def __init__(self, expected: ObjectId, got: ObjectId | None, place: Place | None = None) -> None:
+        if place is None:
+            what = f"its file {_said(got, 'is not a regular file')}"
+            hint = f"move {place_of(expected)} elsewhere as evidence, then put the original content again or fetch it"
+        else:
+            what = f"its record {_said(got, 'is not whole')}"
+            hint = (
+                f"it lies in objects/packs/{place.segment} at byte {place.offset}; "
+                "put the original content again or fetch it"
+            )
         super().__init__(
-            f"object {expected.hex()[:SHORT_DIGITS]} is damaged: its file {what}",
-            hint=f"move {_place(expected)} elsewhere as evidence, then put the original content again or fetch it",
+            f"object {expected.hex()[:SHORT_DIGITS]} is damaged: {what}",
+            hint=hint,
             undone="nothing that depends on it was written",
         )
         self.expected = expected
         self.got = got
+
+
+def _said(got: ObjectId | None, nothing: str) -> str:
+    return f"hashes to {got.hex()[:SHORT_DIGITS]}" if got is not None else nothing
 
 
 class KindMismatch(OmphalosError):
@@ -82,92 +114,29 @@ class KindMismatch(OmphalosError):
         self.got = got
 
 
-class SourceChanged(OmphalosError):
-    """A file or folder changed while it was read."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.INCOMPLETE
-    id: ClassVar[str] = FindingId.TOCTOU.value
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} changed while it was read", hint="repeat when nothing writes there any more")
-
-
-class SourceUnreadable(OmphalosError):
-    """A file or folder that should be stored cannot be read."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.INCOMPLETE
-    id: ClassVar[str] = "sourceUnreadable"
-
-    def __init__(self, name: str, problem: OSError) -> None:
-        super().__init__(f"cannot read {name!r}: {os.strerror(problem.errno or 0).lower()}", hint="check name and mode")
-
-
-class SpecialFile(OmphalosError):
-    """Something that must be a regular file is a folder, a device, a pipe or a socket."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
-    id: ClassVar[str] = FindingId.SPECIAL_FILE.value
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} is not a regular file", hint="only regular files can be stored")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """What was stored: the blob's id, its size in bytes, and SHA-256 of the same bytes."""
-
-    id: ObjectId
-    size: int
-    sha256: bytes
-
-
-def unchanged(before: os.stat_result, after: os.stat_result) -> bool:
-    """Say whether two stats of one descriptor show the same file with the same content."""
-    return (before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
-        after.st_dev,
-        after.st_ino,
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    )
-
-
-def read_source(fd: int, name: str) -> Iterator[bytes]:
-    """Yield the content of the open file ``fd`` in buffers; ``name`` is for messages.
-
-    Raises:
-        SpecialFile: it is no regular file.
-        SourceChanged: it grew, shrank or was touched between the first and the last byte.
-        SourceUnreadable: it cannot be read.
-    """
-    before = os.fstat(fd)
-    if not stat.S_ISREG(before.st_mode):
-        raise SpecialFile(name)
-    left = before.st_size
-    while True:
-        try:
-            chunk = os.read(fd, min(BUFFER_BYTES, left + 1))  # a file that grows gives one byte more than is left
-        except OSError as problem:
-            raise SourceUnreadable(name, problem) from problem
-        if not chunk:
-            break
-        left -= len(chunk)
-        yield chunk
-    if left or not unchanged(before, os.fstat(fd)):
-        raise SourceChanged(name)
-
-
 class ObjectStore:
     """The objects under ``root/objects``."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK) -> None:
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> None:
+        """Take a store's folder.
+
+        Objects of up to ``pack_limit`` bytes that are put inside ``packed`` go into segments; with ``pack_all`` those
+        that are put one by one as well. Limit 0 keeps all as files.
+        """
         self._disk = disk
-        self._large = root / "objects" / "large"
-        self._quarantine = root / "objects" / "quarantine"
+        self._root = root
+        self.pack_limit = pack_limit
+        self._packing = 1 if pack_all else 0
+        self.catalog = Catalog(root, disk)
+        self.loose = Loose(root, disk)
+        self._writer = PackWriter(disk, root / "objects" / "packs")
         self._depth = 0
-        self._owed: set[Path] = set()  # folders that must be fsynced before the batch ends
-        self._shards: set[str] = set()  # shard folders whose own name this instance has made durable (or owes)
-        self._ready = False
+        self._lease: Lease | None = None
+        self._leased_by = 0
+        self._condemned = False
+        self._shards: frozenset[int] | None = None  # of loose objects, as the batch found them
+        self._pending: dict[ObjectId, Place] = {}  # appended, and not in the index yet
+        self._resurrected: list[ObjectId] = []
 
     # -- writing
 
@@ -186,14 +155,63 @@ class ObjectStore:
             yield
             if self._depth == 1:
                 with translated("making objects durable"):
-                    for folder in sorted(self._owed):
-                        durable.sync_folder(self._disk, folder)
-                self._owed.clear()
+                    self._commit()
+                    self.loose.pay()
         finally:
             self._depth -= 1
-            if not self._depth and self._owed:
-                self._owed.clear()
-                self._shards.clear()
+            if not self._depth:
+                self._writer.release()
+                self._pending.clear()
+                self._resurrected.clear()
+                self._shards = None
+                self.loose.forgive()
+
+    @contextlib.contextmanager
+    def packed(self) -> Iterator[None]:
+        """Make a batch of many small objects: those put inside go into segments, not into files of their own."""
+        with self.batch():
+            self._packing += 1
+            try:
+                yield
+            finally:
+                self._packing -= 1
+
+    def _is_small(self, size: int) -> bool:
+        return self._packing > 0 and size <= self.pack_limit and self.pack_limit > 0
+
+    def begin(self) -> None:
+        """Take the lease that keeps gc from freeing what this instance finds or puts from now on.
+
+        Raises:
+            StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
+        """
+        if self._lease is not None and self._leased_by == os.getpid():
+            return
+        with translated("taking a lease"):
+            self._lease = Lease(self._disk, self._root / "objects" / "leases")
+            self._leased_by = os.getpid()
+            self._condemned = self.catalog.ask(lambda index: index.has_condemned())
+
+    def _commit(self) -> None:
+        """Make everything appended durable, then let the index name it."""
+        writer, renamed = self._writer, dict[str, str]()
+        if not writer.is_open:
+            return
+        name = writer.name
+        if writer.size >= packs.SEAL_BYTES:
+            before, name = writer.seal()
+            renamed[before] = name
+            size = self.catalog.packs.listing().get(name, 0)
+        else:
+            writer.sync()
+            size = writer.size
+        entries = [Entry(oid, place._replace(segment=name)) for oid, place in self._pending.items()]
+        self._pending.clear()
+        self.catalog.sizes[name] = size
+        self.catalog.ask(
+            lambda index: index.update(entries, sizes={name: size}, renamed=renamed, resurrected=self._resurrected)
+        )
+        self._resurrected.clear()
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:
         """Store ``data`` as an object of ``kind`` and return its id; storing it again changes nothing.
@@ -203,11 +221,39 @@ class ObjectStore:
         """
         oid = object_id(kind, data)
         with self.batch(), translated(f"storing a {kind}"):
-            if not self._settled(oid, len(data)):
-                with Incoming(self._disk, self._incoming_folder()) as incoming:
-                    incoming.write(data)
-                    self._admit(incoming, oid)
+            if not self.present(oid, len(data)):
+                if self._is_small(len(data)):
+                    self._append(_KIND_NUMBERS[kind], oid, data)
+                else:
+                    with self.loose.incoming() as incoming:
+                        incoming.write(data)
+                        self.loose.admit(incoming, oid)
         return oid
+
+    def present(self, oid: ObjectId, size: int) -> bool:
+        """Say, inside a batch, whether an object need not be written: it is there, durable when the batch is."""
+        self.begin()
+        if oid in self._pending:
+            return True
+        if self._condemned and self.catalog.ask(lambda index: index.is_condemned(oid)):
+            self._resurrected.append(oid)
+            return False  # written again elsewhere: gc may take what is there at any time
+        if self.catalog.known(oid) is not None:
+            return True
+        if self._shards is None:
+            self._shards = self.loose.shards()
+        return (oid[0] in self._shards or not self._is_small(size)) and self.loose.settled(oid, size)
+
+    def _append(self, kind: int, oid: ObjectId, data: bytes) -> None:
+        writer = self._writer
+        if not writer.is_open:
+            durable.make_folders(self._disk, self._root / "objects" / "packs")
+            self.catalog.prepare()
+            writer.acquire(self.catalog.ask(lambda index: index.segments()))
+        offset = writer.append(kind, oid, data)
+        self._pending[oid] = Place(writer.name, offset, len(data), kind, damaged=False)
+        if writer.size >= packs.SEAL_BYTES or len(self._pending) >= _PENDING:
+            self._commit()
 
     def put_file(self, path: Path) -> StoredFile:
         """Store the file at ``path`` as a blob, streamed; the digests are of the bytes that were stored.
@@ -228,10 +274,13 @@ class ObjectStore:
         finally:
             os.close(fd)
 
-    def put_descriptor(self, fd: int, name: str) -> StoredFile:
-        """Store the open regular file ``fd``; like ``put_file`` for a caller that opened the file its own way."""
+    def put_descriptor(self, fd: int, name: str, *, sha256: bool = True) -> StoredFile:
+        """Store the open regular file ``fd``; like ``put_file`` for a caller that opened the file its own way.
+
+        Without ``sha256`` that digest is left out (empty), which saves most of the time a large file takes.
+        """
         chunks = read_source(fd, name)
-        return self._put_chunks(lambda: next(chunks, b""))
+        return self._put_chunks(lambda: next(chunks, b""), sha256)
 
     def put_stream(self, stream: BinaryIO) -> StoredFile:
         """Store what ``stream`` yields until its end as a blob.
@@ -243,96 +292,92 @@ class ObjectStore:
 
         def pull() -> bytes:
             try:
-                return stream.read(BUFFER_BYTES)
+                return stream.read(sources.BUFFER_BYTES)
             except OSError as problem:
                 raise SourceUnreadable("the stream", problem) from problem
 
-        return self._put_chunks(pull)
+        return self._put_chunks(pull, True)
 
-    def _put_chunks(self, pull: Callable[[], bytes]) -> StoredFile:
+    def _put_chunks(self, pull: Callable[[], bytes], sha256: bool) -> StoredFile:
         first, second = pull(), pull()
         if not second:  # all of it is in memory: what is there already need not be written to be found out
-            return StoredFile(self.put("blob", first), len(first), hashlib.sha256(first).digest())
+            digest = hashlib.sha256(first).digest() if sha256 else b""
+            return StoredFile(self.put("blob", first), len(first), digest)
         blake, sha, size = hasher("blob"), hashlib.sha256(), 0
-        with (
-            self.batch(),
-            translated("storing a file"),
-            Incoming(self._disk, self._incoming_folder()) as incoming,
-            ThreadPoolExecutor(1) as beside,
-        ):
-            for chunk in itertools.chain((first, second), iter(pull, b"")):
-                # SHA-256 is the slowest step, so it runs beside the write and BLAKE3 (measured: a quarter less time).
-                other = beside.submit(sha.update, chunk)
-                incoming.write(chunk)
-                blake.update(chunk)
-                size += len(chunk)
-                other.result()
-            oid = ObjectId(blake.digest())
-            if not self._settled(oid, size):
-                self._admit(incoming, oid)
-        return StoredFile(oid, size, sha.digest())
-
-    def _incoming_folder(self) -> Path:
-        if not self._ready:
-            durable.make_folders(self._disk, self._quarantine)
-            durable.sweep_path(self._disk, self._quarantine)
-            self._ready = True
-        return self._quarantine
-
-    def _shard(self, oid: ObjectId) -> Path:
-        """Return the folder of an object, made if missing; its own name is owed once per instance."""
-        name = oid.hex()[:2]
-        folder = self._large / name
-        if name not in self._shards:
-            with contextlib.suppress(FileExistsError):
-                self._disk.make_folder(folder)
-            self._owed.add(self._large)
-            self._shards.add(name)
-        self._owed.add(folder)
-        return folder
-
-    def _settled(self, oid: ObjectId, size: int) -> bool:
-        """Say whether the object is there with its full size; if so its folder's fsync is owed."""
-        try:
-            found = os.lstat(self._path(oid))
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            return False  # damaged on disk: the put at hand replaces it
-        self._shard(oid)
-        return True
-
-    def _admit(self, incoming: Incoming, oid: ObjectId) -> None:
-        incoming.commit(self._shard(oid) / oid.hex()[2:], OBJECT_MODE)
+        with self.batch(), translated("storing a file"):
+            self.begin()
+            with self.loose.incoming() as incoming, ThreadPoolExecutor(2) as beside:
+                # Measured on two cores: reading and BLAKE3 here, writing beside it; SHA-256, the slowest, on its own.
+                writing: Future[None] | None = None
+                for chunk in itertools.chain((first, second), iter(pull, b"")):
+                    other = beside.submit(sha.update, chunk) if sha256 else None
+                    blake.update(chunk)
+                    size += len(chunk)
+                    if writing is not None:
+                        writing.result()
+                    writing = beside.submit(incoming.write, chunk)
+                    if other is not None:
+                        other.result()
+                if writing is not None:
+                    writing.result()
+                oid = ObjectId(blake.digest())
+                if not self.present(oid, size):
+                    self.loose.admit(incoming, oid)
+        return StoredFile(oid, size, sha.digest() if sha256 else b"")
 
     # -- reading
 
-    def _path(self, oid: ObjectId) -> Path:
-        name = oid.hex()
-        return self._large / name[:2] / name[2:]
+    def _settle(self, oid: ObjectId) -> Place | None:
+        """Return where an object of the present batch lies, its bytes written."""
+        place = self._pending.get(oid)
+        if place is not None:
+            with translated("reading an object"):
+                self._writer.flush()
+        return place
 
-    def _open(self, oid: ObjectId) -> int:
+    def _small(self, oid: ObjectId, *, thorough: bool) -> tuple[Place, bytes] | None:
+        """Return a small object's place and bytes; ``damaged`` in the place says they do not have its id."""
+        place = self._settle(oid)
+        with translated("reading an object"):
+            if place is not None:
+                data = self.catalog.packs.read(place.segment, place.offset, place.length, oid)
+                if data is not None:
+                    return place._replace(damaged=object_id(KINDS[place.kind], data) != oid), data
+            return self.catalog.find(oid, thorough=thorough)
+
+    def _loose(self, oid: ObjectId) -> int | None:
         try:
-            fd = os.open(self._path(oid), _OPEN)
+            return self.loose.open(oid)
         except OSError as problem:
-            if problem.errno in (errno.ENOENT, errno.ENOTDIR):
-                raise ObjectMissing(oid) from None
-            if problem.errno in (errno.ELOOP, errno.ENXIO):
+            if problem.errno == errno.ELOOP:
                 raise ObjectDamaged(oid, None) from None
             raise durable.StoreIOError(
                 f"cannot open object {oid.hex()[:SHORT_DIGITS]}: {os.strerror(problem.errno or 0).lower()}"
             ) from problem
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise ObjectDamaged(oid, None)
-        return fd
+
+    def _either(self, oid: ObjectId) -> tuple[Place, bytes] | int:
+        """Return a small object, else a descriptor of a large one's file.
+
+        Raises:
+            ObjectMissing, ObjectDamaged: there is neither; the file is none.
+        """
+        small = self._small(oid, thorough=False)
+        if small is not None and not small[0].damaged:
+            return small
+        fd = self._loose(oid)
+        if fd is not None:
+            return fd
+        small = small or self._small(oid, thorough=True)
+        if small is None:
+            raise ObjectMissing(oid)
+        return small
 
     def has(self, oid: ObjectId) -> bool:
         """Say whether the store holds an object under this id; its bytes are not checked."""
-        try:
-            return stat.S_ISREG(os.lstat(self._path(oid)).st_mode)
-        except OSError:
-            return False
+        if self._pending.get(oid) is not None or self.loose.has(oid):
+            return True
+        with translated("looking for an object"):
+            return self.catalog.locate(oid, thorough=True) is not None
 
     def size(self, oid: ObjectId) -> int:
         """Return an object's size in bytes.
@@ -340,19 +385,37 @@ class ObjectStore:
         Raises:
             ObjectMissing, ObjectDamaged: it is not there, or is no regular file.
         """
-        fd = self._open(oid)
-        try:
-            return os.fstat(fd).st_size
-        finally:
-            os.close(fd)
+        place = self._pending.get(oid)
+        with translated("looking for an object"):
+            place = place or self.catalog.locate(oid, thorough=False)
+        if place is not None:
+            return place.length
+        fd = self._loose(oid)
+        if fd is not None:
+            try:
+                return os.fstat(fd).st_size
+            finally:
+                os.close(fd)
+        with translated("looking for an object"):
+            place = self.catalog.locate(oid, thorough=True)
+        if place is None:
+            raise ObjectMissing(oid)
+        return place.length
 
     def open(self, oid: ObjectId) -> BinaryIO:
-        """Return an object's bytes as a stream. Nothing is checked: the caller hashes what it reads.
+        """Return an object's bytes as a stream with a descriptor. Nothing is checked: the caller hashes what it reads.
 
         Raises:
             ObjectMissing, ObjectDamaged: it is not there, or is no regular file.
         """
-        return os.fdopen(self._open(oid), "rb")
+        found = self._either(oid)
+        if isinstance(found, int):
+            return os.fdopen(found, "rb")
+        with translated("reading an object"):
+            fd = os.memfd_create("object", os.MFD_CLOEXEC)
+            os.write(fd, found[1])
+            os.lseek(fd, 0, os.SEEK_SET)
+            return os.fdopen(fd, "rb")
 
     def read(self, kind: Kind, oid: ObjectId) -> bytes:
         """Return an object's bytes after hashing them again as ``kind``.
@@ -362,20 +425,27 @@ class ObjectStore:
             ObjectDamaged: the bytes are not those the id names.
             KindMismatch: the bytes are intact, and an object of another kind.
         """
-        with self.open(oid) as stream, translated("reading an object"):
-            data = stream.read()
+        found, place = self._either(oid), None
+        if isinstance(found, int):
+            with os.fdopen(found, "rb") as stream, translated("reading an object"):
+                data = stream.read()
+        else:
+            place, data = found
+            if not place.damaged and KINDS[place.kind] == kind:
+                return data
         if object_id(kind, data) == oid:
             return data
         for other in KINDS:
             if object_id(other, data) == oid:
                 raise KindMismatch(oid, kind, other)
-        raise ObjectDamaged(oid, object_id(kind, data))
+        raise ObjectDamaged(oid, object_id(kind, data), place)
 
-    def _digest(self, kind: Kind, oid: ObjectId, sink: Callable[[bytes], None]) -> ObjectId:
+    def _digest(self, kind: Kind, oid: ObjectId, fd: int, sink: Callable[[bytes], None]) -> ObjectId:
         state = hasher(kind)
-        with self.open(oid) as stream, translated("reading an object"):
-            left = os.fstat(stream.fileno()).st_size
-            while chunk := os.read(stream.fileno(), min(BUFFER_BYTES, left + 1)):
+        with translated("reading an object"):
+            os.lseek(fd, 0, os.SEEK_SET)
+            left = os.fstat(fd).st_size
+            while chunk := os.read(fd, min(sources.BUFFER_BYTES, left + 1)):
                 left = max(0, left - len(chunk))
                 state.update(chunk)
                 sink(chunk)
@@ -389,14 +459,23 @@ class ObjectStore:
         Raises:
             ObjectMissing, ObjectDamaged, KindMismatch: as for ``read``.
         """
-        size = 0
+        found, size = self._either(oid), 0
+        if not isinstance(found, int):
+            place, data = found
+            if place.damaged or place.kind:
+                self.read("blob", oid)
+            durable.write_all(self._disk, dest_fd, data)
+            return len(data)
 
         def sink(chunk: bytes) -> None:
             nonlocal size
             durable.write_all(self._disk, dest_fd, chunk)
             size += len(chunk)
 
-        got = self._digest("blob", oid, sink)
+        try:
+            got = self._digest("blob", oid, found, sink)
+        finally:
+            os.close(found)
         if got != oid:
             self.check(oid, "blob")
             raise ObjectDamaged(oid, got)
@@ -408,11 +487,20 @@ class ObjectStore:
         Raises:
             ObjectMissing, ObjectDamaged: as for ``read``.
         """
+        found = self._either(oid)
+        if not isinstance(found, int):
+            place, data = found
+            if not place.damaged:
+                return KINDS[place.kind]
+            raise ObjectDamaged(oid, object_id("blob", data), place)
         got: list[ObjectId] = []
-        for kind in KINDS:
-            got.append(self._digest(kind, oid, lambda _chunk: None))
-            if got[-1] == oid:
-                return kind
+        try:
+            for kind in KINDS:
+                got.append(self._digest(kind, oid, found, lambda _chunk: None))
+                if got[-1] == oid:
+                    return kind
+        finally:
+            os.close(found)
         raise ObjectDamaged(oid, got[0])
 
     def check(self, oid: ObjectId, kind: Kind) -> None:
@@ -422,20 +510,38 @@ class ObjectStore:
             raise KindMismatch(oid, kind, found)
 
     def link_to(self, oid: ObjectId, at: int, name: str) -> bool:
-        """Give an object a second name in the open folder ``at``, where the file system can; say whether it did."""
+        """Give an object a second name in the open folder ``at``, where the file system can; say whether it did.
+
+        A small object has no file to link, so it gets one first, beside its record.
+        """
         try:
-            self._disk.link(self._path(oid), name, at)
+            if not self.loose.has(oid):
+                self._write_out(oid)
+            self._disk.link(self.loose.path(oid), name, at)
         except OSError as problem:
-            if problem.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            if problem.errno in (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.EMLINK, errno.ENOTSUP):
                 return False
             raise
         return True
+
+    def _write_out(self, oid: ObjectId) -> None:
+        found = self._small(oid, thorough=True)
+        if found is None:
+            raise ObjectMissing(oid)
+        if found[0].damaged:
+            raise ObjectDamaged(oid, None, found[0])
+        with self.loose.incoming() as incoming:
+            incoming.write(found[1])
+            self.loose.admit(incoming, oid)
 
     # -- listing
 
     def ids(self) -> Iterator[ObjectId]:
         """Yield the id of every object in ascending order; files that are not named like an object are passed over."""
-        return self._scan("")
+        with translated("listing objects"):
+            self.catalog.heal()
+            small = [entry.id for entry in self.catalog.items()]
+        return _merged(sorted([*small, *self._pending]), self.loose.scan())
 
     def find_prefix(self, prefix: str) -> list[ObjectId]:
         """Return, in ascending order, the objects whose id begins with ``prefix``.
@@ -445,18 +551,25 @@ class ObjectStore:
         """
         if not is_prefix(prefix):
             raise IdError("not the beginning of an object id: expected 6 to 64 lower-case hex digits")
-        return list(self._scan(prefix))
+        with translated("listing objects"):
+            self.catalog.catch_up()
+            small = self._beginning(prefix)
+            if not small:
+                self.catalog.heal()
+                small = self._beginning(prefix)
+        return list(_merged(sorted(small), self.loose.scan(prefix)))
 
-    def _scan(self, prefix: str) -> Iterator[ObjectId]:
-        for shard in [prefix[:2]] if prefix else _listing(self._large, 2):
-            for rest in _listing(self._large / shard, HEX_DIGITS - 2):
-                if rest.startswith(prefix[2:]):
-                    yield ObjectId(bytes.fromhex(shard + rest))
+    def _beginning(self, prefix: str) -> list[ObjectId]:
+        found = [oid for oid in self._pending if oid.hex().startswith(prefix)]
+        start = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
+        for entry in self.catalog.items(start):
+            if not entry.id.startswith(start):
+                break
+            if entry.id.hex().startswith(prefix):
+                found.append(entry.id)
+        return found
 
 
-def _listing(folder: Path, digits: int) -> list[str]:
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(name for name in names if len(name) == digits and _HEX.issuperset(name))
+def _merged(small: list[ObjectId], large: Iterator[ObjectId]) -> Iterator[ObjectId]:
+    for oid, _ in itertools.groupby(heapq.merge(small, large)):
+        yield oid

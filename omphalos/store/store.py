@@ -12,7 +12,7 @@ from omphalos.format.ids import ObjectId, from_hex
 from omphalos.format.manifest import decode_manifest
 from omphalos.store import durable
 from omphalos.store.durable import DISK, Disk, translated
-from omphalos.store.objects import ObjectMissing, ObjectStore
+from omphalos.store.objects import PACK_LIMIT, ObjectMissing, ObjectStore
 from omphalos.store.refs import RefStore
 
 
@@ -29,15 +29,18 @@ class StoreMissing(OmphalosError):
 class Store:
     """The store in the folder ``root``: its objects and its refs."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK) -> None:
-        """Take a folder that is known to be a store; use ``init``, ``open`` or ``find``."""
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> None:
+        """Take a folder that is known to be a store; use ``init``, ``open`` or ``find``.
+
+        What ``pack_limit`` and ``pack_all`` mean to a writer is said at ``ObjectStore``; readers need not know.
+        """
         self.root = root
         self.disk = disk
-        self.objects = ObjectStore(root, disk=disk)
+        self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
         self.refs = RefStore(root, disk=disk)
 
     @classmethod
-    def init(cls, root: Path, *, disk: Disk = DISK) -> Self:
+    def init(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:
         """Make a store in ``root``, durably, and return it; one that is there already stays as it is.
 
         Raises:
@@ -46,10 +49,10 @@ class Store:
         with translated("making a store"):
             durable.make_folders(disk, root / "objects" / "large")
             durable.make_folders(disk, root / "refs")
-        return cls(root, disk=disk)
+        return cls(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
 
     @classmethod
-    def open(cls, root: Path, *, disk: Disk = DISK) -> Self:
+    def open(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:
         """Return the store in ``root``.
 
         Raises:
@@ -57,7 +60,7 @@ class Store:
         """
         if not _is_store(root):
             raise StoreMissing(f"in {str(root)!r}")
-        return cls(root, disk=disk)
+        return cls(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
 
     @classmethod
     def find(cls, start: Path, *, disk: Disk = DISK) -> Self:

@@ -67,7 +67,7 @@ def put_directory(store: Store, directory: Path) -> tuple[ObjectId, int]:
         stored = store.objects.put_descriptor(fd, path)
         files[path] = (stored.size, stored.id)
 
-    with store.objects.batch():
+    with store.objects.packed():
         _visit(directory, take)
         return _put_nodes(store, files)
 

@@ -14,6 +14,7 @@ from omphalos.store.durable import Disk
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.store import Store
 from omphalos.store.trees import PathMissing, hash_directory, put_paths
+from omphalos.testing.damage import lose
 
 FILES = {"a/x.csv": b"x" * 5000, "a/b/deep": b"deep", "z": b"", "z.txt": b"zed"}
 SIZE = sum(map(len, FILES.values()))
@@ -28,10 +29,12 @@ def content(root: Path) -> dict[str, bytes]:
 
 
 def damage(store: Store, data: bytes, bad: bytes | None) -> None:
-    name = blob_id(data).hex()
-    path = store.root / "objects" / "large" / name[:2] / name[2:]
-    path.unlink()
+    """Put other bytes in an object's place, as a file, or none at all."""
+    oid = blob_id(data)
+    lose(store, oid)
     if bad is not None:
+        path = store.objects.loose.path(oid)
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(bad)
 
 

@@ -24,10 +24,15 @@ def test_the_example_is_what_the_code_writes(store: Store, tmp_path: Path) -> No
         elif word == "ref":
             refs.append(rest)
         else:
-            expected[word] = bytes.fromhex(rest)
+            where, _, content = line.rpartition(" ") if rest else (line, "", "")
+            expected[where] = bytes.fromhex(content)
     tree, _ = put_directory(store, tmp_path / "d")
     for name in refs:
         store.refs.set(name, tree, old=None)
     found = {str(p.relative_to(store.root)): p.read_bytes() for p in store.root.rglob("*") if p.is_file()}
+    left_out = ("objects/index/", "objects/leases/")
+    found = {
+        re.sub("[0-9a-f]{16}[.]open", "<16 hex>.open", p): d for p, d in found.items() if not p.startswith(left_out)
+    }
     assert found == expected
-    assert len(expected) == 6
+    assert len(expected) == 3

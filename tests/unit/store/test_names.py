@@ -11,6 +11,7 @@ from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.refs import RefDamaged
 from omphalos.store.store import Store
 from omphalos.store.trees import PathMissing, put_paths
+from omphalos.testing.damage import flip
 
 Manifest = Callable[..., bytes]
 FIRST, SECOND, THIRD = "alpha-000000000001", "alpha-000000000002", "beta-aaaaaaaaaaaa"
@@ -53,9 +54,7 @@ def test_damaged_runs_are_listed(store: Store, three: dict[str, ObjectId], manif
     store.refs.set("runs/moved-000000000000", three[FIRST], old=None)
     (refs / "ref-000000000000").write_bytes(b"junk")
     (refs / "bad name.").write_bytes(b"junk")
-    path = store.root / "objects/large" / three[SECOND].hex()[:2] / three[SECOND].hex()[2:]
-    path.chmod(0o644)
-    path.write_bytes(b"damaged")
+    flip(store, three[SECOND])
     listed = runs(store)
     assert [entry.run_id for entry in listed[:2]] == [THIRD, FIRST]
     errors = {entry.run_id: entry.error.id for entry in listed if entry.error is not None}

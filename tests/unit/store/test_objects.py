@@ -1,4 +1,4 @@
-"""Objects: what goes in comes out, or a typed error says why not."""
+"""Objects as files: what goes in comes out, or a typed error says why not."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from blake3 import blake3
 from omphalos.format.errors import ErrorKind
 from omphalos.format.ids import IdError, ObjectId, blob_id, object_id
 from omphalos.format.tree import EMPTY_TREE_BYTES
-from omphalos.store import objects
+from omphalos.store import sources
 from omphalos.store.objects import (
     KindMismatch,
     ObjectDamaged,
@@ -22,6 +22,12 @@ from omphalos.store.objects import (
     SpecialFile,
 )
 from omphalos.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Return an empty store that keeps every object as a file."""
+    return Store.init(tmp_path / "store", pack_limit=0)
 
 
 def object_file(store: Store, oid: bytes) -> Path:
@@ -49,7 +55,7 @@ def test_put_again_changes_nothing(store: Store) -> None:
     oid = store.objects.put("blob", b"data")
     before = object_file(store, oid).stat()
     assert store.objects.put("blob", b"data") == oid
-    assert Store.open(store.root).objects.put("blob", b"data") == oid
+    assert Store.open(store.root, pack_limit=0).objects.put("blob", b"data") == oid
     after = object_file(store, oid).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -134,7 +140,7 @@ def test_missing(store: Store) -> None:
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 20_000])
 def test_put_file_streams(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """A file of any length around the buffer's gives the id and the SHA-256 of its bytes, as a file and as a stream."""
-    monkeypatch.setattr(objects, "BUFFER_BYTES", 4096)
+    monkeypatch.setattr(sources, "BUFFER_BYTES", 4096)
     data = bytes(i * 7 % 251 for i in range(size))
     (tmp_path / "f").write_bytes(data)
     for stored in (store.objects.put_file(tmp_path / "f"), store.objects.put_stream(io.BytesIO(data))):
@@ -160,7 +166,7 @@ def test_a_file_that_changes_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """A file that grows, shrinks, or is written in place between two reads is an error, and nothing is stored."""
-    monkeypatch.setattr(objects, "BUFFER_BYTES", 64)
+    monkeypatch.setattr(sources, "BUFFER_BYTES", 64)
     path = tmp_path / "f"
     path.write_bytes(b"a" * 200)
     os.utime(path, (1, 1))

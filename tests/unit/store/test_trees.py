@@ -13,6 +13,7 @@ from omphalos.store import folders, trees
 from omphalos.store.objects import KindMismatch, ObjectMissing, SourceChanged, SourceUnreadable
 from omphalos.store.store import Store
 from omphalos.store.trees import DirectoryRefused, PathMissing, hash_directory, lookup, put_directory, put_paths, walk
+from omphalos.testing.damage import lose
 
 FILES = {
     "a/x.csv": b"x",
@@ -253,8 +254,7 @@ def test_a_tree_bomb_is_stopped(store: Store, monkeypatch: pytest.MonkeyPatch) -
 def test_a_missing_or_damaged_node_is_found(store: Store, tmp_path: Path) -> None:
     """Walking over a node that is gone says so."""
     tree, _ = put_directory(store, write(tmp_path / "d", FILES))
-    inner = lookup(store, tree, "a/b").id.hex()
-    (store.root / "objects" / "large" / inner[:2] / inner[2:]).unlink()
+    lose(store, lookup(store, tree, "a/b").id)
     with pytest.raises(ObjectMissing):
         list(walk(store, tree))
     assert object_id("tree", b"\x90") == EMPTY_TREE

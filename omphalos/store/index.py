@@ -1,0 +1,398 @@
+"""The index: where each small object lies, kept in LMDB, or in memory where nothing can be written.
+
+A cache, never the truth. ``objects/index/`` may be deleted or damaged at any time; then it is made again from the
+segments. Rules of this file: an error of LMDB leaves it only as ``IndexUnusable``, and the caller carries on without;
+a file that was cut is filled up before it is mapped, since reading behind the end of a mapped file kills the process
+(what was filled up reads as damage); a full map grows by itself; one environment per process and folder, opened anew
+after a fork.
+"""
+
+import contextlib
+import os
+import shutil
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from omphalos.format.ids import ObjectId
+
+MAP_BYTES: Final = 1 << 28
+_READERS: Final = 512
+_TABLES: Final = (b"objects", b"segments", b"stat", b"condemned", b"meta")
+_PLACE: Final = struct.Struct("<IQIB")
+_SEGMENT: Final = struct.Struct("<IQ")
+_COUNTER: Final = struct.Struct("<Q")
+_DAMAGED: Final = 0x80
+_META: Final = struct.Struct("<16xII8xQI92xQQ")  # header, magic, version, mapsize, page size, ..., last page, txn
+_META_MAGIC: Final = 0xBEEFC0DE
+_NEXT: Final = b"next-segment"
+_EPOCH: Final = b"epoch"
+
+T = TypeVar("T")
+
+
+class IndexUnusable(Exception):
+    """The index cannot be opened, read or written; what it would say must be found out without it."""
+
+
+class Place(NamedTuple):
+    """Where a record lies; ``damaged`` where its bytes were seen not to have its id, and no good copy is known."""
+
+    segment: str
+    offset: int
+    length: int
+    kind: int
+    damaged: bool
+
+
+class Entry(NamedTuple):
+    """A place by id, as it is handed in."""
+
+    id: ObjectId
+    place: Place
+
+
+class Index:
+    """What one process knows of the index in ``folder``; ``folder`` None keeps it in memory."""
+
+    def __init__(self, folder: Path | None, map_bytes: int = MAP_BYTES) -> None:
+        self._folder = folder
+        self._env: Any = None
+        self._db: dict[bytes, Any] = {}
+        self._memory: dict[ObjectId, Place] = {}
+        self._memory_segments: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        if folder is not None:
+            self._env, self._db = _open(folder, map_bytes)
+
+    @property
+    def in_memory(self) -> bool:
+        """Say whether nothing of it is kept."""
+        return self._folder is None
+
+    def _run(self, work: Callable[[Any], T], *, write: bool = False) -> T:
+        import lmdb
+
+        while True:
+            try:
+                with self._env.begin(write=write) as txn:
+                    return work(txn)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.MapResizedError:
+                self._resize(0)
+            except (lmdb.Error, struct.error, UnicodeDecodeError, OSError) as problem:
+                raise IndexUnusable(str(problem)) from problem
+
+    def _grow(self) -> None:
+        self._resize(self._env.info()["map_size"] * 2)
+
+    def _resize(self, size: int) -> None:
+        import lmdb
+
+        try:
+            self._env.set_mapsize(size)
+        except (lmdb.Error, OSError) as problem:
+            raise IndexUnusable(str(problem)) from problem
+
+    # -- places
+
+    def get(self, oid: ObjectId) -> Place | None:
+        """Return where an object lies."""
+        if self._env is None:
+            return self._memory.get(oid)
+        value = self._run(lambda txn: txn.get(oid, db=self._db[b"objects"]))
+        return None if value is None else self._decode(value)
+
+    def _decode(self, value: bytes) -> Place | None:
+        try:
+            number, offset, length, kind = _PLACE.unpack(value)
+        except struct.error as problem:
+            raise IndexUnusable(str(problem)) from problem
+        name = self._names.get(number)
+        if name is None:
+            self.segments()
+            name = self._names.get(number)
+            if name is None:
+                return None
+        return Place(name, offset, length, kind & ~_DAMAGED, bool(kind & _DAMAGED))
+
+    def items(self, prefix: bytes = b"") -> Iterator[Entry]:
+        """Yield all entries in ascending order of id, from the first whose id is not below ``prefix``."""
+        if self._env is None:
+            for oid in sorted(self._memory):
+                if oid >= prefix:
+                    yield Entry(oid, self._memory[oid])
+            return
+        import lmdb
+
+        try:
+            with self._env.begin() as txn, txn.cursor(self._db[b"objects"]) as cursor:
+                if cursor.set_range(prefix):
+                    for key, value in cursor:
+                        place = self._decode(value)
+                        if place is not None:
+                            yield Entry(ObjectId(key), place)
+        except lmdb.Error as problem:
+            raise IndexUnusable(str(problem)) from problem
+
+    def segments(self) -> dict[str, int]:
+        """Return how far each segment is indexed, by name."""
+        if self._env is None:
+            return dict(self._memory_segments)
+        rows = self._run(lambda txn: list(txn.cursor(self._db[b"segments"])))
+        found: dict[str, int] = {}
+        try:
+            for key, value in rows:
+                number, size = _SEGMENT.unpack(value)
+                name = key.decode("ascii")
+                found[name] = size
+                self._names[number] = name
+                self._numbers[name] = number
+        except (struct.error, UnicodeDecodeError) as problem:
+            raise IndexUnusable(str(problem)) from problem
+        return found
+
+    def update(
+        self,
+        entries: Iterable[Entry] = (),
+        *,
+        sizes: Mapping[str, int] | None = None,
+        renamed: Mapping[str, str] | None = None,
+        dropped: Iterable[str] = (),
+        removed: Iterable[ObjectId] = (),
+        resurrected: Iterable[ObjectId] = (),
+        bump: bool = False,
+    ) -> None:
+        """Change the index in one transaction.
+
+        Args:
+            entries: places to set; their segments must be synced.
+            sizes: how far segments are indexed now.
+            renamed: segments by their old name, with the new one.
+            dropped: segments that are gone; entries that lead there lead nowhere from now on.
+            removed: ids to take out.
+            resurrected: ids to take out of the condemned set.
+            bump: also say that objects may have gone (see ``epoch``).
+        """
+        entries, removed, dropped, resurrected = list(entries), list(removed), list(dropped), list(resurrected)
+        if self._env is None:
+            self._memory.update(entries)
+            for oid in removed:
+                self._memory.pop(oid, None)
+            self._memory_segments.update(sizes or {})
+            for name in dropped:
+                self._memory_segments.pop(name, None)
+            return
+
+        def work(txn: Any) -> None:
+            segments, objects = self._db[b"segments"], self._db[b"objects"]
+            for before, after in (renamed or {}).items():
+                row = txn.pop(before.encode(), db=segments)
+                if row is not None:
+                    txn.put(after.encode(), row, db=segments)
+            for name in dropped:
+                txn.delete(name.encode(), db=segments)
+            numbers: dict[str, int] = {}
+            wanted = {entry.place.segment for entry in entries} | set(sizes or {})
+            for name in sorted(wanted):
+                row = txn.get(name.encode(), db=segments)
+                number, size = _SEGMENT.unpack(row) if row is not None else (self._number(txn), 0)
+                numbers[name] = number
+                txn.put(name.encode(), _SEGMENT.pack(number, max(size, (sizes or {}).get(name, 0))), db=segments)
+            rows = sorted(
+                (
+                    entry.id,
+                    _PLACE.pack(
+                        numbers[entry.place.segment],
+                        entry.place.offset,
+                        entry.place.length,
+                        entry.place.kind | (_DAMAGED if entry.place.damaged else 0),
+                    ),
+                )
+                for entry in entries
+            )
+            txn.cursor(objects).putmulti(rows)
+            for oid in removed:
+                txn.delete(oid, db=objects)
+            for oid in resurrected:
+                txn.delete(oid, db=self._db[b"condemned"])
+            if bump:
+                now = txn.get(_EPOCH, db=self._db[b"meta"])
+                value = _COUNTER.unpack(now)[0] + 1 if now is not None else 1
+                txn.put(_EPOCH, _COUNTER.pack(value), db=self._db[b"meta"])
+
+        self._run(work, write=True)
+        if renamed or dropped or sizes:
+            self._names.clear()
+            self._numbers.clear()
+
+    def _number(self, txn: Any) -> int:
+        row = txn.get(_NEXT, db=self._db[b"meta"])
+        number: int = _COUNTER.unpack(row)[0] if row is not None else 0
+        txn.put(_NEXT, _COUNTER.pack(number + 1), db=self._db[b"meta"])
+        return number
+
+    def epoch(self) -> int:
+        """Return a number that changes whenever objects may have gone from the store."""
+        if self._env is None:
+            return 0
+        row = self._run(lambda txn: txn.get(_EPOCH, db=self._db[b"meta"]))
+        if row is None:
+            return 0
+        value: int = _COUNTER.unpack(row)[0]
+        return value
+
+    # -- the condemned set
+
+    def condemn(self, oids: Iterable[ObjectId], leases: Iterable[str]) -> None:
+        """Make these ids, and no others, the condemned set; ``leases`` are those that were held at that moment."""
+        ids, held = sorted(oids), sorted(leases)
+
+        def work(txn: Any) -> None:
+            condemned, meta = self._db[b"condemned"], self._db[b"meta"]
+            txn.drop(condemned, delete=False)
+            txn.cursor(condemned).putmulti((oid, b"") for oid in ids)
+            txn.put(b"leases", "\n".join(held).encode(), db=meta)
+
+        self._run(work, write=True)
+
+    def condemned(self) -> list[ObjectId]:
+        """Return the condemned set in order."""
+        if self._env is None:
+            return []
+        return [
+            ObjectId(key)
+            for key in self._run(lambda txn: list(txn.cursor(self._db[b"condemned"]).iternext(values=False)))
+        ]
+
+    def has_condemned(self) -> bool:
+        """Say whether anything is condemned."""
+        return self._env is not None and self._run(lambda txn: txn.stat(self._db[b"condemned"])["entries"]) > 0
+
+    def is_condemned(self, oid: ObjectId) -> bool:
+        """Say whether one object is condemned."""
+        if self._env is None:
+            return False
+        return self._run(lambda txn: txn.get(oid, db=self._db[b"condemned"])) is not None
+
+    def blockers(self) -> list[str]:
+        """Return the leases that were held when the condemned set was written."""
+        row = self._run(lambda txn: txn.get(b"leases", db=self._db[b"meta"]))
+        return row.decode("ascii").split("\n") if row else []
+
+    def is_current(self) -> bool:
+        """Say whether the files this process has open are those that lie in the folder."""
+        if self._folder is None:
+            return False
+        key = _key(self._folder)
+        return key is not None and _environments.get(key, (0, None, None))[1] is self._env
+
+    # -- the stat cache
+
+    def stat_get(self, keys: list[bytes]) -> dict[bytes, bytes]:
+        """Return the stat cache's values for those of ``keys`` it has."""
+        if self._env is None or not keys:
+            return {}
+        return dict(self._run(lambda txn: txn.cursor(self._db[b"stat"]).getmulti(keys)))
+
+    def stat_put(self, rows: Mapping[bytes, bytes]) -> None:
+        """Set values of the stat cache."""
+        if self._env is not None and rows:
+            self._run(lambda txn: txn.cursor(self._db[b"stat"]).putmulti(sorted(rows.items())), write=True)
+
+    # -- all of it
+
+    def close(self) -> None:
+        """Let go of what is in memory; the environment stays open for the process."""
+        self._memory.clear()
+
+
+_lock = threading.Lock()
+_environments: dict[tuple[int, int], tuple[int, Any, dict[bytes, Any]]] = {}
+
+
+def _key(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = (folder / "data.mdb").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _open(folder: Path, map_bytes: int) -> tuple[Any, dict[bytes, Any]]:
+    import lmdb
+
+    with _lock:
+        for known, (pid, env, _) in list(_environments.items()):
+            if pid != os.getpid():  # opened before a fork: not ours to use
+                del _environments[known]
+                env.close()
+        key = _key(folder)
+        if key is not None and key in _environments:
+            _, env, tables = _environments[key]
+            return env, tables
+        env = None
+        try:
+            _fill_up(folder / "data.mdb")
+            folder.mkdir(parents=True, exist_ok=True)
+            env = lmdb.open(
+                str(folder), map_size=map_bytes, max_dbs=len(_TABLES), max_readers=_READERS, metasync=False, mode=0o666
+            )
+            env.reader_check()
+            tables = {name: env.open_db(name) for name in _TABLES}
+        except (lmdb.Error, OSError) as problem:
+            if env is not None:
+                env.close()
+            raise IndexUnusable(str(problem)) from problem
+        key = _key(folder)
+        if key is None:
+            env.close()
+            raise IndexUnusable("the index went away while it was opened")
+        _environments[key] = (os.getpid(), env, tables)
+        return env, tables
+
+
+def _fill_up(path: Path) -> None:
+    """Extend a data file that is shorter than its meta pages say, so that no page of it lies behind the end."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(fd).st_size
+        head = os.pread(fd, _META.size, 0)
+        if len(head) < _META.size:
+            raise IndexUnusable("the index is cut off")
+        needed = 0
+        magic, _, _, page, last, _ = _META.unpack(head)
+        if magic != _META_MAGIC or page not in (4096, 8192, 16384, 32768, 65536):
+            raise IndexUnusable("the index does not begin with a meta page")
+        needed = (last + 1) * page
+        other = os.pread(fd, _META.size, page)
+        if len(other) == _META.size:
+            needed = max(needed, (_META.unpack(other)[4] + 1) * page)
+        if needed > 1 << 40:
+            raise IndexUnusable("the index claims to be larger than a disk")
+        if size < needed:
+            os.ftruncate(fd, needed)
+    finally:
+        os.close(fd)
+
+
+def discard(folder: Path) -> None:
+    """Delete the index in ``folder``; whoever has it open goes on with what is open, and finds out."""
+    with _lock:
+        key = _key(folder)
+        if key is not None and key in _environments:
+            _, env, _ = _environments.pop(key)
+            with contextlib.suppress(Exception):
+                env.close()
+    for name in ("data.mdb", "lock.mdb"):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except IsADirectoryError:
+            shutil.rmtree(folder / name)
