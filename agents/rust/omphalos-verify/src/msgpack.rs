@@ -80,12 +80,16 @@ pub enum Value<'a> {
     Array(Vec<Value<'a>>),
 }
 
-/// Decode one canonical value.
+/// Decode one canonical value, in which at most `max_depth` arrays stand inside each other and at most `max_values`
+/// values in all, arrays counted.
 ///
 /// # Errors
 /// The finding of the first fault in the order of the bytes.
-pub fn decode(data: &[u8], max_depth: usize) -> Result<Value<'_>, Id> {
-    let mut reader = Reader { rest: data };
+pub fn decode(data: &[u8], max_depth: usize, max_values: usize) -> Result<Value<'_>, Id> {
+    let mut reader = Reader {
+        rest: data,
+        values_left: max_values,
+    };
     let value = reader.value(max_depth)?;
     match reader.rest {
         [] => Ok(value),
@@ -95,12 +99,14 @@ pub fn decode(data: &[u8], max_depth: usize) -> Result<Value<'_>, Id> {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    values_left: usize,
 }
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth_left: usize) -> Result<Value<'a>, Id> {
         let (&head, rest) = self.rest.split_first().ok_or(Id::Truncated)?;
         self.rest = rest;
+        self.values_left = self.values_left.checked_sub(1).ok_or(Id::OversizeLength)?;
         let low = u64::from(head & 0x1f);
         match head {
             0x00..=0x7f => Ok(Value::Uint(u64::from(head))),
@@ -165,7 +171,7 @@ impl<'a> Reader<'a> {
     fn items(&mut self, count: u64, depth_left: usize) -> Result<Value<'a>, Id> {
         // Every item takes at least a byte, so a larger claim is a lie, and nothing is set aside for it.
         let count = usize::try_from(count).map_err(|_| Id::OversizeLength)?;
-        if count > self.rest.len() {
+        if count > self.rest.len() || count > self.values_left {
             return Err(Id::OversizeLength);
         }
         let deeper = depth_left.checked_sub(1).ok_or(Id::OversizeLength)?;

@@ -12,6 +12,8 @@ use crate::msgpack::{decode, Value, Writer};
 use crate::paths::{by_component, check_component, fold};
 
 const MAX_ENTRIES: usize = 1 << 20;
+/// An array of entries of four members each, all of them arrays or members.
+const MAX_VALUES: usize = 5 * MAX_ENTRIES + 1;
 const MAX_SIZE: u128 = (1 << 53) - 1;
 /// The bytes of a node without entries.
 const EMPTY: &[u8] = &[0x90];
@@ -105,7 +107,7 @@ pub fn check_node(data: &[u8]) -> Result<(), Id> {
             return Err(Id::OversizeLength);
         }
     }
-    let Value::Array(entries) = decode(data, 2)? else {
+    let Value::Array(entries) = decode(data, 2, MAX_VALUES)? else {
         return Err(Id::TreeMalformed);
     };
     let mut rows = Vec::with_capacity(entries.len());

@@ -9,8 +9,12 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{manifest, Random};
+use omphalos_verify::findings::Id;
 use omphalos_verify::ids::tree_id;
 use omphalos_verify::manifest::read;
 use omphalos_verify::paths::{by_component, check_path, check_paths, fold, nfc};
@@ -311,18 +315,80 @@ fn trees() {
     }
 }
 
+/// A place of its own for a test, with the run the manifest of the page describes.
+fn run_directory(name: &str) -> PathBuf {
+    let place = std::env::temp_dir().join(format!("omphalos-verify-{}-{name}", std::process::id()));
+    for (path, data) in FILES {
+        let path = place.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, data).unwrap();
+    }
+    fs::write(place.join("manifest.json"), manifest()).unwrap();
+    place
+}
+
+const FILES: [(&str, &[u8]); 5] = [
+    ("config.json", b"{}\n"),
+    ("inputs/feed/shipments.csv", b"k\n1\n"),
+    ("reports/validation.json", b"{}\n"),
+    ("tables/matches.csv", b"k\n1\n"),
+    ("control/log.jsonl", b""),
+];
+
+/// A file that is written to all the while it is read is reported as such, whatever its digests.
+#[test]
+fn touched_while_read() {
+    const SIZE: u64 = 64 << 20;
+    let place = run_directory("touched");
+    let grown = manifest().replacen("\"size\": 0", &format!("\"size\": {SIZE}"), 1);
+    fs::write(place.join("manifest.json"), grown).unwrap();
+    let log = fs::File::create(place.join("control/log.jsonl")).unwrap();
+    log.set_len(SIZE).unwrap();
+    let done = AtomicBool::new(false);
+    let verdict = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                log.write_at(b"x", 0).unwrap();
+            }
+        });
+        let verdict = verify_directory(&place);
+        done.store(true, Ordering::Relaxed);
+        verdict.unwrap()
+    });
+    assert_eq!(verdict.pairs(), [(Id::Toctou, "control/log.jsonl")]);
+    assert_eq!(verdict.exit_code(), 1);
+    fs::remove_dir_all(&place).unwrap();
+}
+
+/// What may not be read makes the verdict incomplete, and is not called missing. (Passes over itself for a user whom no mode stops.)
+#[test]
+fn unreadable() {
+    let place = run_directory("unreadable");
+    let folder = place.join("tables");
+    let file = place.join("config.json");
+    for path in [&folder, &file] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    if fs::read(&file).is_err() {
+        let verdict = verify_directory(&place).unwrap();
+        assert_eq!((verdict.word(), verdict.exit_code()), ("incomplete", 3));
+        assert_eq!(verdict.pairs(), []);
+        assert!(verdict
+            .document()
+            .contains(r#""unreadable":["config.json","tables"]"#));
+    }
+    for path in [&folder, &file] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::remove_dir_all(&place).unwrap();
+}
+
 /// Folders whose manifest or files were changed at random are answered with a verdict and a document that reads.
 #[test]
 fn folders() {
-    let place = std::env::temp_dir().join(format!("omphalos-verify-{}", std::process::id()));
+    let place = run_directory("random");
     let good = manifest();
-    let files: [(&str, &[u8]); 5] = [
-        ("config.json", b"{}\n"),
-        ("inputs/feed/shipments.csv", b"k\n1\n"),
-        ("reports/validation.json", b"{}\n"),
-        ("tables/matches.csv", b"k\n1\n"),
-        ("control/log.jsonl", b""),
-    ];
+    let files = FILES;
     let write = |manifest: &[u8]| {
         for (path, data) in files {
             let path = place.join(path);
