@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from omphalos.format import strictjson
-from omphalos.format.findings import NotChecked
+from omphalos.format.findings import Finding, FindingId, NotChecked
 from omphalos.runs.deep import deepen
 from omphalos.runs.execute import Outcome
-from omphalos.runs.verify import MAX_FINDINGS, NoRunDirectory, Verdict, verify_directory, verify_recorded
+from omphalos.runs.verify import MAX_FINDINGS, NoRunDirectory, Verdict, _Findings, verify_directory, verify_recorded
 from omphalos.store.store import Store
 
 Recorded = tuple[Path, Outcome]
@@ -269,13 +269,16 @@ def test_a_flood_of_findings_is_bounded(run_directory: Path) -> None:
     assert "refused" == verdict.word
 
 
-def _failing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let a folder of this name be opened by nobody."""
+DENIED = PermissionError(13, "Permission denied")
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, name: str, error: OSError = DENIED) -> None:
+    """Let what has this name be opened by nobody."""
     true = os.open
 
     def failing(path: str | bytes | Path, flags: int, *rest: int, dir_fd: int | None = None) -> int:
         if os.fsencode(path).endswith(os.fsencode(name)):
-            raise PermissionError(13, "Permission denied")
+            raise error
         return true(path, flags, *rest, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", failing)
@@ -334,6 +337,62 @@ def test_a_file_that_changes_while_it_is_read_is_found(run_directory: Path, monk
     monkeypatch.setattr(os, "read", meddling)
 
     assert [("toctou", FILE)] == _ids(verify_directory(run_directory))
+
+
+def test_a_manifest_that_changes_while_it_is_read_is_not_believed(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest touched while it is read is the only finding: nothing it says is used."""
+    true, times = os.fstat, iter(range(1, 100))
+
+    def meddling(descriptor: int) -> os.stat_result:
+        if _opened(descriptor).name == "manifest.json":
+            os.utime(_opened(descriptor), ns=(1, next(times)))
+        return true(descriptor)
+
+    monkeypatch.setattr(os, "fstat", meddling)
+
+    assert [("toctou", "manifest.json")] == _ids(verify_directory(run_directory))
+
+
+def test_a_folder_that_goes_away_is_found(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is there when it is listed and gone when it is opened changed while it was read."""
+    _failing(monkeypatch, "exports", FileNotFoundError(2, "No such file or directory"))
+    found = _ids(verify_directory(run_directory))
+
+    assert ("toctou", "exports") in found
+    assert ("fileMissing", FILE) in found
+
+
+@pytest.mark.parametrize(("name", "path"), [("review_queue.csv", FILE), ("manifest.json", "manifest.json")])
+def test_a_file_that_becomes_a_link_is_not_followed(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    """A file that is replaced by a link to the same bytes just before it is opened is a finding."""
+    true, there = os.open, run_directory / path
+
+    def meddling(opened: str | bytes | Path, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if os.fsencode(opened) == name.encode() and not there.is_symlink():
+            there.rename(run_directory.parent / name)
+            there.symlink_to(run_directory.parent / name)
+        return true(opened, flags, *rest, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", meddling)
+
+    assert [("toctou", path)] == _ids(verify_directory(run_directory))
+
+
+def test_suppressed_warnings_do_not_refuse() -> None:
+    """However many warnings there are, they do not refuse; one error among what is not listed does."""
+    found = _Findings()
+    found.extend(Finding(FindingId.PATH_INVISIBLE, f"{number:06}") for number in range(MAX_FINDINGS + 5))
+    verdict = found.verdict("x", None, 0, 0)
+    assert ("verified", 5) == (verdict.word, verdict.suppressed)
+
+    found.extend([Finding(FindingId.UNSORTED, "manifest.json")])
+    verdict = found.verdict("x", None, 0, 0)
+    assert ("refused", 6) == (verdict.word, verdict.suppressed)
+    assert "unsorted" not in {finding.id.value for finding in verdict.findings}
 
 
 def _object(folder: Path, outcome: Outcome, path: str = FILE) -> Path:
