@@ -157,6 +157,7 @@ impl<'a> Reader<'a> {
             items.push(self.value(depth + 1)?);
             self.space();
             if self.take("]") {
+                items.shrink_to_fit();
                 return Ok(Value::List(items));
             }
             if !self.take(",") {
@@ -198,6 +199,7 @@ impl<'a> Reader<'a> {
             members.push((key, value));
             self.space();
             if self.take("}") {
+                members.shrink_to_fit();
                 return Ok(Value::Object(members));
             }
             if !self.take(",") {
