@@ -126,8 +126,18 @@ class Postgres:
     def make(self, name: str, sql: str, *, table: bool) -> None:
         """Make a view or table; a table is analyzed, because the next one is planned by what it holds."""
         self._execute(f'create {"table" if table else "view"} "{name}" as {sql}')
-        if table:
-            self._execute(f'analyze "{name}"')
+        if not table:
+            return
+        # Text that a model writes itself would have the database's collation, and a query would sort by that.
+        others = self._fetch(
+            "select string_agg(format('alter column %%I type text collate \"C\"', attname), ', ') from pg_attribute "
+            "where attrelid = to_regclass(%s) and attnum > 0 and atttypid = 'text'::regtype "
+            "and attcollation <> (select oid from pg_collation where collname = 'C')",
+            f'"{name}"',
+        )
+        if others:
+            self._execute(f'alter table "{name}" {others}')
+        self._execute(f'analyze "{name}"')
 
     def count(self, sql: str) -> int:
         """Return the number of rows of a select."""

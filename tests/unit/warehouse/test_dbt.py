@@ -39,7 +39,7 @@ def test_a_changed_project_is_compiled_without_being_asked(small_run: Path, work
     [
         ("models/marts/list_growth.sql", "select {{ ref('nowhere') }}", "nowhere"),
         ("models/marts/list_growth.sql", "select {{ ", "list_growth"),
-        ("dbt_project.yml", "name: [", "dbt_project|YAML|yaml"),
+        ("dbt_project.yml", "name: [", "Syntax error near line"),
     ],
 )
 def test_a_project_that_dbt_refuses_is_an_error(work: Path, project: Path, file: str, text: str, says: str) -> None:

@@ -1,0 +1,38 @@
+"""The small run of the warehouse's tests, with its marts and a warehouse file, as a run directory."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from omphalos.catalog.execute import run_tables
+from omphalos.tables.contract import load_contract
+from omphalos.tables.write import write_sqlite
+from omphalos.warehouse.marts import write_marts
+
+SMALL_RUN = Path(__file__).resolve().parents[1] / "warehouse" / "conftest.py"
+
+
+def small_run() -> Any:
+    """Return the module that writes the small run."""
+    spec = importlib.util.spec_from_file_location("small_run", SMALL_RUN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run directory with every table that queries read, as Parquet and in the warehouse file."""
+    folder = small_run().write_run(tmp_path_factory.mktemp("catalog") / "run")
+    work = tmp_path_factory.mktemp("work")
+    write_marts(folder, work)
+    (folder / "warehouse").mkdir()
+    pairs = [(f"read_parquet('{path}')", load_contract(name)) for name, path in sorted(run_tables(folder).items())]
+    with duckdb.connect() as con:
+        write_sqlite(con, pairs, folder / "warehouse" / "warehouse.sqlite", work)
+    return folder
