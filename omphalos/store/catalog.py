@@ -88,12 +88,13 @@ class Catalog:
         index = self._index if self._index is not None else self.index()
         try:
             known = index.segments()
-            gone = [name for name in known if name not in listing]
+            gone = [name for name, size in known.items() if listing.get(name, -1) < size]  # or cut off
+            if gone:
+                index.update(dropped=gone, bump=True)
+                known = {name: size for name, size in known.items() if name not in gone}
             for name, size in listing.items():
                 if size > known.get(name, 0):
                     self._take_in(index, name, known.get(name, 0), size)
-            if gone:
-                index.update(dropped=gone)
         except IndexUnusable:
             if index.in_memory:
                 raise

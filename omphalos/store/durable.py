@@ -27,7 +27,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
@@ -36,7 +36,6 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 
 OBJECT_MODE: Final = 0o444
 REF_MODE: Final = 0o644
-IOV_MAX: Final = 1024
 _TEMP_BYTES: Final = 8
 _TEMP_NAME: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
@@ -102,10 +101,6 @@ class Disk:
         """Write some of ``data`` and return how many bytes were taken."""
         return os.write(fd, data)
 
-    def write_many(self, fd: int, buffers: Sequence[bytes | memoryview]) -> int:
-        """Write some of at most ``IOV_MAX`` buffers, in order, and return how many bytes were taken."""
-        return os.writev(fd, buffers)
-
     def truncate(self, fd: int, size: int) -> None:
         """Cut a file off."""
         os.ftruncate(fd, size)
@@ -159,22 +154,6 @@ def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> None:
         if taken == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         view = view[taken:]
-
-
-def write_buffers(disk: Disk, fd: int, buffers: list[bytes]) -> None:
-    """Write every byte of many buffers with few calls."""
-    for start in range(0, len(buffers), IOV_MAX):
-        group: list[bytes | memoryview] = list(buffers[start : start + IOV_MAX])
-        left = sum(map(len, group))
-        while left:
-            taken = disk.write_many(fd, group)
-            if taken == 0:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            left -= taken
-            if left:
-                while taken >= len(group[0]):
-                    taken -= len(group.pop(0))
-                group[0] = memoryview(group[0])[taken:]
 
 
 def sync_folder(disk: Disk, path: Path) -> None:

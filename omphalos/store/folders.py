@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -57,25 +57,36 @@ def survey(fd: int, path: str = "", depth: int = 1) -> Folder:
         SourceUnreadable, SourceChanged: a folder cannot be read, or went away meanwhile.
     """
     found = Folder(os.fstat(fd))
-    with os.scandir(fd) as entries:
-        listed = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-        for entry in listed:
-            with reading(path + entry.name):
-                seen = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(seen.st_mode):
-                    found.files[entry.name] = seen
+    name = ""
+    files, regular = found.files, stat.S_IFREG
+    try:
+        with os.scandir(fd) as entries:
+            listed = {entry.name: entry for entry in entries}
+            for name in in_order(listed):
+                seen = listed[name].stat(follow_symlinks=False)
+                if stat.S_IFMT(seen.st_mode) == regular:
+                    files[name] = seen
                 elif not stat.S_ISDIR(seen.st_mode):
                     link = stat.S_ISLNK(seen.st_mode)
-                    found.odd[entry.name] = FindingId.SYMLINK_ENTRY if link else FindingId.SPECIAL_FILE
+                    found.odd[name] = FindingId.SYMLINK_ENTRY if link else FindingId.SPECIAL_FILE
                 elif depth == MAX_COMPONENTS:
-                    found.odd[entry.name] = FindingId.PATH_TOO_DEEP
+                    found.odd[name] = FindingId.PATH_TOO_DEEP
                 else:
-                    inner = os.open(entry.name, FOLDER_FLAGS, dir_fd=fd)
+                    inner = os.open(name, FOLDER_FLAGS, dir_fd=fd)
                     try:
-                        found.folders[entry.name] = survey(inner, f"{path}{entry.name}/", depth + 1)
+                        found.folders[name] = survey(inner, f"{path}{name}/", depth + 1)
                     finally:
                         os.close(inner)
+    except OSError as problem:
+        raise unreadable(path + name, problem) from problem
     return found
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Return names in byte order."""
+    if "".join(names).isascii():
+        return sorted(names)
+    return sorted(names, key=os.fsencode)
 
 
 def each_file(fd: int, folder: Folder, visit: Visit, path: str = "") -> None:
@@ -111,6 +122,11 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            raise SourceChanged(path) from problem
-        raise SourceUnreadable(path, problem) from problem
+        raise unreadable(path, problem) from problem
+
+
+def unreadable(path: str, problem: OSError) -> SourceChanged | SourceUnreadable:
+    """Return what an ``OSError`` means for a path that was there a moment ago."""
+    if problem.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+        return SourceChanged(path)
+    return SourceUnreadable(path, problem)

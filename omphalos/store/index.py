@@ -107,6 +107,14 @@ class Index:
         value = self._run(lambda txn: txn.get(oid, db=self._db[b"objects"]))
         return None if value is None else self._decode(value)
 
+    def get_many(self, oids: list[ObjectId]) -> dict[ObjectId, Place]:
+        """Return where those of ``oids`` lie that have a place."""
+        if self._env is None:
+            return {oid: self._memory[oid] for oid in oids if oid in self._memory}
+        rows = self._run(lambda txn: txn.cursor(self._db[b"objects"]).getmulti(oids))
+        places = {ObjectId(key): self._decode(value) for key, value in rows}
+        return {oid: place for oid, place in places.items() if place is not None}
+
     def _decode(self, value: bytes) -> Place | None:
         try:
             number, offset, length, kind = _PLACE.unpack(value)

@@ -3,7 +3,7 @@
 Many small objects are records in segments (``packs``, found through ``catalog``), others single read-only files
 (``loose``). This file puts the two together and keeps the order of their steps.
 
-The syscall contract of a batch: a lease (``leases``) before the first look; segment bytes ``writev`` and ``fdatasync``;
+The syscall contract of a batch: a lease (``leases``) before the first look; segment bytes ``write`` and ``fdatasync``;
 the segments' folder ``fsync``; large files each ``fdatasync`` and renamed, their folders ``fsync``; then the index; and
 only then does the caller hear that its objects are durable. Refs are moved after that.
 
@@ -137,6 +137,7 @@ class ObjectStore:
         self._shards: frozenset[int] | None = None  # of loose objects, as the batch found them
         self._pending: dict[ObjectId, Place] = {}  # appended, and not in the index yet
         self._resurrected: list[ObjectId] = []
+        self._when_durable: list[Callable[[], None]] = []
 
     # -- writing
 
@@ -157,12 +158,15 @@ class ObjectStore:
                 with translated("making objects durable"):
                     self._commit()
                     self.loose.pay()
+                for work in self._when_durable:
+                    work()
         finally:
             self._depth -= 1
             if not self._depth:
                 self._writer.release()
                 self._pending.clear()
                 self._resurrected.clear()
+                self._when_durable.clear()
                 self._shards = None
                 self.loose.forgive()
 
@@ -176,6 +180,10 @@ class ObjectStore:
             finally:
                 self._packing -= 1
 
+    def when_durable(self, work: Callable[[], None]) -> None:
+        """Call ``work`` when the outermost batch has made its objects durable; never if it fails."""
+        self._when_durable.append(work)
+
     def _is_small(self, size: int) -> bool:
         return self._packing > 0 and size <= self.pack_limit and self.pack_limit > 0
 
@@ -186,7 +194,10 @@ class ObjectStore:
             StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
         """
         if self._lease is not None and self._leased_by == os.getpid():
+            if self._shards is None:
+                self._shards = self.loose.shards()
             return
+        self._shards = self.loose.shards()
         with translated("taking a lease"):
             self._lease = Lease(self._disk, self._root / "objects" / "leases")
             self._leased_by = os.getpid()
@@ -222,13 +233,51 @@ class ObjectStore:
         oid = object_id(kind, data)
         with self.batch(), translated(f"storing a {kind}"):
             if not self.present(oid, len(data)):
-                if self._is_small(len(data)):
-                    self._append(_KIND_NUMBERS[kind], oid, data)
-                else:
-                    with self.loose.incoming() as incoming:
-                        incoming.write(data)
-                        self.loose.admit(incoming, oid)
+                self._write(kind, oid, data)
         return oid
+
+    def _write(self, kind: Kind, oid: ObjectId, data: bytes) -> None:
+        if self._is_small(len(data)):
+            self._append(_KIND_NUMBERS[kind], oid, data)
+        else:
+            with self.loose.incoming() as incoming:
+                incoming.write(data)
+                self.loose.admit(incoming, oid)
+
+    def put_known(self, kind: Kind, oid: ObjectId, data: bytes) -> None:
+        """Store an object whose id the caller has just computed; inside a batch."""
+        with translated(f"storing a {kind}"):
+            if not self.present(oid, len(data)):
+                self._write(kind, oid, data)
+
+    def put_blobs(self, blobs: list[tuple[ObjectId, bytes]]) -> bytes:
+        """Store many small blobs whose ids the caller has just computed; inside a packed batch.
+
+        Returns:
+            One byte for each, 1 where it lies in a segment.
+        """
+        if self._condemned or self._shards is None or self._shards or not self.pack_limit:
+            for oid, data in blobs:
+                self.put_known("blob", oid, data)
+            return bytes([self.is_packed(oid) for oid, _ in blobs])
+        with translated("storing files"):
+            ids = [oid for oid, _ in blobs]
+            there = self.catalog.ask(lambda index: index.get_many(ids))
+            for oid, data in blobs:
+                if oid not in self._pending and (oid not in there or self.catalog.known(oid) is None):
+                    self._append(0, oid, data)
+        return b"\1" * len(blobs)
+
+    def is_packed(self, oid: ObjectId) -> bool:
+        """Say whether an object that was just put lies in a segment."""
+        return oid in self._pending or self.catalog.ask(lambda index: index.get(oid)) is not None
+
+    def file_time(self) -> int:
+        """Return the time of the store's file system now, in nanoseconds; inside a batch."""
+        if self._lease is None:
+            raise AssertionError("there is a lease inside a batch")
+        with translated("reading the time"):
+            return self._lease.now()
 
     def present(self, oid: ObjectId, size: int) -> bool:
         """Say, inside a batch, whether an object need not be written: it is there, durable when the batch is."""
@@ -240,9 +289,7 @@ class ObjectStore:
             return False  # written again elsewhere: gc may take what is there at any time
         if self.catalog.known(oid) is not None:
             return True
-        if self._shards is None:
-            self._shards = self.loose.shards()
-        return (oid[0] in self._shards or not self._is_small(size)) and self.loose.settled(oid, size)
+        return (oid[0] in (self._shards or ()) or not self._is_small(size)) and self.loose.settled(oid, size)
 
     def _append(self, kind: int, oid: ObjectId, data: bytes) -> None:
         writer = self._writer

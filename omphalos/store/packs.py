@@ -4,7 +4,7 @@ The syscall contract, for everything a batch appends:
 
 1. ``open(O_RDWR | O_APPEND)`` of a free ``<16 hex>.open``, or ``open(O_CREAT | O_EXCL)`` of a new one, then ``flock``;
    what a killed writer left at its end is cut off with ``ftruncate`` before the first byte is appended;
-2. ``writev`` of headers and bytes, 8 MiB at a time;
+2. ``write`` of headers and bytes, 8 MiB at a time;
 3. ``fdatasync`` of the segment, once per batch (and once per 128 MiB);
 4. ``fsync`` of the folder, if the segment is new or was renamed;
 5. only now may an index name the records, and after that a ref their ids.
@@ -48,7 +48,6 @@ SEALED_NAME: Final = re.compile(r"[0-9a-f]{64}\.pack", re.ASCII)
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HASH_BYTES: Final = 8 * 1024 * 1024
 _OPEN_FILES: Final = 64
-_SMALL: Final = 2048
 _OPEN_MODE: Final = 0o644
 
 
@@ -133,6 +132,7 @@ class PackWriter:
         self._fd = -1
         self._new = False
         self._dirty = False
+        self._state: blake3 | None = None  # of all that was written, where this writer wrote all
         self.name = ""
         self.size = 0  # with what is buffered
 
@@ -213,6 +213,7 @@ class PackWriter:
     def _hold(self, fd: int, name: str, size: int, *, new: bool) -> None:
         self._fd, self.name, self.size, self._new = fd, name, size, new
         self._dirty = new
+        self._state = blake3() if not size else None
         self._buffers, self._buffered = [], 0
 
     def _append(self, data: bytes) -> None:
@@ -237,13 +238,10 @@ class PackWriter:
         """Write what is buffered, not yet durable."""
         if not self._buffers:
             return
-        buffers, self._buffers = self._buffers, []
-        small = self._buffered < _SMALL * len(buffers)
-        self._buffered = 0
-        if small:
-            durable.write_all(self._disk, self._fd, b"".join(buffers))
-        else:
-            durable.write_buffers(self._disk, self._fd, buffers)
+        data, self._buffers, self._buffered = b"".join(self._buffers), [], 0
+        durable.write_all(self._disk, self._fd, data)
+        if self._state is not None:
+            self._state.update(data)
 
     def sync(self) -> None:
         """Make everything appended durable, names included."""
@@ -261,10 +259,10 @@ class PackWriter:
         return self._seal_whole()
 
     def _seal_whole(self) -> tuple[str, str]:
-        state, at = blake3(), 0
+        state, at = self._state or blake3(), 0
         fd = os.open(self._folder / self.name, _READ)
         try:
-            while chunk := os.pread(fd, _HASH_BYTES, at):
+            while self._state is None and (chunk := os.pread(fd, _HASH_BYTES, at)):
                 state.update(chunk)
                 at += len(chunk)
         finally:

@@ -7,16 +7,16 @@ files: a folder without any file below it is not recorded.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import ObjectId, hasher
-from omphalos.format.paths import check_path, check_paths, refusing, show
+from omphalos.format.paths import check_component, check_path, check_paths, fold, refusing, show
 from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, build_tree, decode_tree
-from omphalos.store import folders
+from omphalos.store import folders, intake
 from omphalos.store.objects import read_source
 from omphalos.store.store import Store
 
@@ -61,15 +61,7 @@ def put_directory(store: Store, directory: Path) -> tuple[ObjectId, int]:
         SourceChanged, SourceUnreadable: something changed while it was read, or could not be read.
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
     """
-    files: dict[str, tuple[int, ObjectId]] = {}
-
-    def take(fd: int, path: str) -> None:
-        stored = store.objects.put_descriptor(fd, path)
-        files[path] = (stored.size, stored.id)
-
-    with store.objects.packed():
-        _visit(directory, take)
-        return _put_nodes(store, files)
+    return intake.put_folder(store.objects, directory, _judge_folder)
 
 
 def hash_directory(directory: Path) -> tuple[ObjectId, int]:
@@ -194,20 +186,39 @@ def _visit(directory: Path, take: folders.Visit) -> None:
     fd = folders.open_root(directory)
     try:
         found = folders.survey(fd)
-        paths: list[str] = []
-        findings: list[Finding] = []
-        _list(found, "", paths, findings)
-        _judge(sorted(findings + check_paths(paths)))
+        _judge_folder(found, set())
         folders.each_file(fd, found, take)
     finally:
         os.close(fd)
 
 
-def _list(folder: folders.Folder, above: str, paths: list[str], findings: list[Finding]) -> None:
+def _judge_folder(folder: folders.Folder, judged: set[int]) -> None:
+    """Refuse a surveyed folder that cannot be a tree; files in folders ``judged`` before are judged by the longest."""
+    paths: list[str] = []
+    findings: list[Finding] = []
+    _list(folder, "", judged, paths, findings)
+    _judge(sorted(findings + check_paths(paths)))
+
+
+def _list(folder: folders.Folder, above: str, judged: set[int], paths: list[str], findings: list[Finding]) -> None:
     findings += [Finding(finding, show(above + name)) for name, finding in folder.odd.items()]
-    paths += [above + name for name in folder.files]
+    if id(folder) in judged or _is_plain(folder):
+        paths += [above + name for name in _longest(folder.files)]
+    else:
+        paths += [above + name for name in folder.files]
     for name, below in folder.folders.items():
-        _list(below, f"{above}{name}/", paths, findings)
+        _list(below, f"{above}{name}/", judged, paths, findings)
+
+
+def _is_plain(folder: folders.Folder) -> bool:
+    """Say whether all names in a folder are in order by themselves and beside each other."""
+    names = [*folder.files, *folder.folders]
+    return not any(map(check_component, names)) and len(set(map(fold, names))) == len(names)
+
+
+def _longest(names: Iterable[str]) -> list[str]:
+    joined = os.fsencode("\0".join(names))
+    return [os.fsdecode(max(joined.split(b"\0"), key=len))] if joined else []
 
 
 def _put_nodes(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:

@@ -155,15 +155,17 @@ def test_too_deep_is_refused(store: Store, tmp_path: Path) -> None:
     assert caught.value.finding is FindingId.PATH_TOO_DEEP
 
 
+@pytest.mark.parametrize("hashed", [False, True])
 @pytest.mark.parametrize("swap", ["rewrite", "replace", "link", "add", "remove"])
 def test_a_folder_that_changes_is_refused(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: str
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: str, hashed: bool
 ) -> None:
     """What happens between survey and reading is an error: a file rewritten, replaced, made a link, added or gone."""
     d = write(tmp_path / "d", {"a": b"1", "b": b"2"})
-    real = folders.each_file
+    real = folders.survey
 
-    def late(*args: object) -> None:
+    def late(fd: int) -> folders.Folder:
+        found = real(fd)
         if swap == "rewrite":
             (d / "b").write_bytes(b"3")
         elif swap == "replace":
@@ -176,11 +178,11 @@ def test_a_folder_that_changes_is_refused(
             (d / "c").write_bytes(b"3")
         else:
             (d / "b").unlink()
-        real(*args)  # type: ignore[arg-type]  # passed through
+        return found
 
-    monkeypatch.setattr(folders, "each_file", late)
+    monkeypatch.setattr(folders, "survey", late)
     with pytest.raises(SourceChanged):
-        put_directory(store, d)
+        hash_directory(d) if hashed else put_directory(store, d)
 
 
 def test_lookup(store: Store, tmp_path: Path) -> None:
