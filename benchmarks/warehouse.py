@@ -1,0 +1,145 @@
+"""Time the warehouse stage and the catalog on a run that is a multiple of another.
+
+    .venv/bin/python benchmarks/warehouse.py RUN_DIRECTORY [--times 10] [--work FOLDER] [--targets duckdb,sqlite]
+
+The shipments of RUN_DIRECTORY are repeated under new ids (parties and lists stay as they are): the volume is real,
+the variety is that of the run. Printed: seconds for each part of the stage, the slowest models and tests, the peak
+memory, and for each query of briefing and review the median of five warm executions on DuckDB. Numbers are of this
+machine, at this load.
+"""
+
+import argparse
+import resource
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from omphalos.catalog.execute import QueryLimits, Where, execute, run_tables
+from omphalos.catalog.query import load_catalog
+from omphalos.tables.contract import load_contract
+from omphalos.tables.write import PARQUET_SETTINGS, write_sqlite
+from omphalos.warehouse import build as building
+from omphalos.warehouse.duckdb_engine import DuckDb
+from omphalos.warehouse.marts import Limits, build_target, tables_of, write_marts
+
+REPEATED = ("trade_feed", "shipment_parties", "entity_matches")
+
+
+def multiply(run: Path, into: Path, times: int) -> None:
+    """Write the tables of ``run`` with every shipment ``times`` times."""
+    with duckdb.connect() as con:
+        for name, path in tables_of(run).items():
+            there = into / path.relative_to(run)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            contract = load_contract(name)
+            if name in REPEATED:
+                source = (
+                    f"(select t.* replace (t.shipment_id || '-' || lpad(n.i::varchar, 3, '0') as shipment_id) "
+                    f"from '{path}' t, (select unnest(range({times})) as i) n)"
+                )
+            elif name == "entity_scores":
+                source = f"(select * replace (shipments * {times} as shipments) from '{path}')"
+            else:
+                source = f"'{path}'"
+            level = PARQUET_SETTINGS["compression_level"]
+            con.execute(
+                f"copy ({contract.select(source)}) to '{there}' "
+                f"(format parquet, compression zstd, compression_level {level}, row_group_size 122880)"
+            )
+
+
+def timed(into: list[tuple[float, str, str]], owner: Any, name: str, kind: str) -> None:
+    """Wrap a method so that each call is timed."""
+    call = getattr(owner, name)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        begun = time.perf_counter()
+        result = call(*args, **kwargs)
+        what = next((str(a) for a in args if isinstance(a, str)), "")
+        into.append((time.perf_counter() - begun, kind, " ".join(what.split())[:90]))
+        return result
+
+    setattr(owner, name, wrapper)
+
+
+def peak() -> int:
+    """Return the peak resident memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--work", type=Path, default=Path("warehouse-benchmark"))
+    parser.add_argument("--targets", default="duckdb")
+    parser.add_argument("--memory", default="2GiB")
+    given = parser.parse_args()
+    big, work = given.work / "run", given.work / "scratch"
+    if not big.is_dir():
+        multiply(given.run, big, given.times)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+
+    calls: list[tuple[float, str, str]] = []
+    for name, kind in (("load", "load"), ("seed", "models"), ("make", "models"), ("count", "tests")):
+        timed(calls, DuckDb, name, kind)
+    timed(calls, building, "_taken", "write marts")
+    for folder in ("marts", "exports", "reports", "warehouse"):
+        shutil.rmtree(big / folder, ignore_errors=True)
+    cpu, begun = time.process_time(), time.perf_counter()
+    built, _ = write_marts(big, work, Limits(2, given.memory))
+    marts_seconds, marts_cpu = time.perf_counter() - begun, time.process_time() - cpu
+    begun = time.perf_counter()
+    (big / "warehouse").mkdir()
+    pairs = [(f"read_parquet('{path}')", load_contract(name)) for name, path in sorted(run_tables(big).items())]
+    with duckdb.connect(config={"threads": 2, "memory_limit": given.memory, "temp_directory": str(work)}) as con:
+        written = write_sqlite(con, pairs, big / "warehouse/warehouse.sqlite", work)
+    sqlite_seconds = time.perf_counter() - begun
+    size = (big / "warehouse/warehouse.sqlite").stat().st_size // 2**20
+
+    print(f"shipments                {written['trade_feed'].rows}")
+    print(f"matches                  {written['entity_matches'].rows}")
+    print(f"marts, rows              {sum(mart.rows for mart in built.marts.values())}")
+    print(f"marts, s wall / cpu      {marts_seconds:.1f} / {marts_cpu:.1f}")
+    for kind in ("load", "models", "tests", "write marts"):
+        print(f"  {kind:<22} {sum(s for s, k, _ in calls if k == kind):.1f}")
+    print(f"warehouse.sqlite, s      {sqlite_seconds:.1f} ({size} MiB, all tables)")
+    print(f"peak memory, MiB         {peak()}")
+    for seconds, kind, what in sorted(calls, reverse=True)[:8]:
+        print(f"  {seconds:5.2f} {kind:<12} {what}")
+
+    print("catalog on duckdb, ms (median of 5, warm)")
+    with duckdb.connect() as con:
+        some = {
+            "entity": con.execute(f"select min(entity_id) from '{big}/scores/entity_scores.parquet'").fetchone(),
+            "party": con.execute(f"select min(party_id) from '{big}/review/review.parquet'").fetchone(),
+        }
+    for name, query in load_catalog().items():
+        if name.split("/")[0] not in ("briefing", "review"):
+            continue
+        needed = [p for p, declared in query.parameters.items() if declared.default is None]
+        values = query.bind({p: str(some[p][0]) for p in needed if some[p]})
+        laps = []
+        for _ in range(6):
+            begun = time.perf_counter()
+            execute(query, values, Where("duckdb", big), QueryLimits(threads=2))
+            laps.append((time.perf_counter() - begun) * 1000)
+        print(f"  {statistics.median(laps[1:]):6.0f} {name}")
+
+    for target in given.targets.split(","):
+        if target == "duckdb":
+            continue
+        (work / target).mkdir()
+        begun = time.perf_counter()
+        other = build_target(target, tables_of(big), work / target)
+        same = "equal" if other.marts == built.marts else "DIFFERENT"
+        print(f"{target}, s                {time.perf_counter() - begun:.1f} (fingerprints {same})")
+
+
+if __name__ == "__main__":
+    main()
