@@ -359,7 +359,7 @@ def rows(table: str) -> Iterator[list[str]]:
 
 def text_of(form: str, cell: str) -> bytes:
     """Return the bytes a cell stands for: ``json`` is the inside of a JSON string, ``hex`` is hex."""
-    return bytes.fromhex(cell) if form == "hex" else str(json.loads(f'"{cell}"')).encode("utf-8", "surrogatepass")
+    return bytes.fromhex(cell) if form == "hex" else str(json.loads(f'"{cell}"')).encode()
 
 
 def _path_cases() -> Iterator[tuple[str, Case]]:
@@ -371,6 +371,7 @@ def _path_cases() -> Iterator[tuple[str, Case]]:
         found = [{"id": word, "path": path} for word in ids.split()]
         refused = any(item["id"] != "pathInvisible" for item in found)
         found.append({"id": "treeMismatch", "path": MANIFEST} if refused else {"id": "fileMissing", "path": path})
+        found.sort(key=lambda item: (item["id"], item["path"]))
         edits = [{"do": "record", "path": path, "on_disk": None}, {"do": "seal"}]
         expect = {"verdict": "refused", "findings": found}
         yield (

@@ -192,8 +192,8 @@ def _check_rows(rows: Sequence[_Row]) -> None:
 
 
 def _refuse_large_claim(data: bytes) -> None:
-    """Refuse a node by its header, before anything is decoded, if it claims more entries than allowed."""
-    if data[:1] == b"\xdd" and int.from_bytes(data[1:5], "big") > MAX_ENTRIES:
+    """Refuse a node by its header, before anything is decoded, if it claims too many entries; a cut header claims none."""
+    if data[:1] == b"\xdd" and len(data) >= 5 and int.from_bytes(data[1:5], "big") > MAX_ENTRIES:
         raise TreeError(FindingId.OVERSIZE_LENGTH, f"a node claims more than {MAX_ENTRIES} entries")
 
 

@@ -190,6 +190,13 @@ def test_the_corpus_is_large_enough() -> None:
     assert {word.value for word in FindingId if counts[word.value] < 2} == NOT_OF_A_FOLDER
 
 
+def test_expected_findings_are_in_order() -> None:
+    """Every case, written or made of a table, lists what is expected in the order in which verifiers give it."""
+    listed = {name: [(f["id"], f["path"]) for f in case["expect"]["findings"]] for name, case in CASES.items()}
+
+    assert [name for name, pairs in listed.items() if pairs != sorted(pairs)] == []
+
+
 def test_the_bases_are_small() -> None:
     """What is committed as a base stays below 200 KiB, and every recipe says what it is about."""
     assert sum(path.stat().st_size for path in (CORPUS / "base").rglob("*") if path.is_file()) < 200 << 10
@@ -290,6 +297,11 @@ def test_the_probes_are_those_of_the_generator(tmp_path: Path) -> None:
 
     for path in (CORPUS / "merkle").iterdir():
         assert path.read_bytes() == (tmp_path / "merkle" / path.name).read_bytes()
+
+
+def test_the_empty_text_names_no_folder(agent: Verifier) -> None:
+    """Where the argument is empty no verdict is given, and the present folder is not judged in its place."""
+    assert agent("") == Answer("none")
 
 
 @pytest.mark.parametrize("what", ["nothing", "file"])

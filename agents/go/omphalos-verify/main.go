@@ -83,7 +83,7 @@ func verifyRun(words []string, out, errs io.Writer) int {
 			names = append(names, word)
 		}
 	}
-	if len(names) != 1 || names[0] == "" {
+	if len(names) != 1 {
 		fmt.Fprintf(errs, "omphalos-verify: verify-run takes one folder\n\n%s", usage)
 		return exitUsage
 	}

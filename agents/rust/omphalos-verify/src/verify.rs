@@ -226,31 +226,8 @@ pub fn verify_directory(path: &Path) -> Result<Verdict, NoRunDirectory> {
         subject: show(subject),
         ..Verdict::default()
     };
-    match statat(rustix::fs::CWD, trimmed, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if kind(&stat) == FileType::Symlink => {
-            verdict.add(
-                Id::SymlinkEntry,
-                ".",
-                "the run directory itself is a symbolic link",
-            );
-            return Ok(verdict);
-        }
-        Ok(stat) if kind(&stat) != FileType::Directory => return Err(NoRunDirectory),
-        Ok(_) => {}
-        Err(error) if no_folder(error) => return Err(NoRunDirectory),
-        Err(_) => {
-            verdict.unreadable(".");
-            return Ok(verdict);
-        }
-    }
-    let root = match open(trimmed, FOLDER, Mode::empty()) {
-        Ok(root) => root,
-        // It became something else just now; what is there is not a folder.
-        Err(error) if no_folder(error) => return Err(NoRunDirectory),
-        Err(_) => {
-            verdict.unreadable(".");
-            return Ok(verdict);
-        }
+    let Some(root) = open_root(trimmed, &mut verdict)? else {
+        return Ok(verdict);
     };
     let Some(data) = manifest_bytes(root.as_fd(), &mut verdict) else {
         return Ok(verdict);
@@ -271,6 +248,50 @@ pub fn verify_directory(path: &Path) -> Result<Verdict, NoRunDirectory> {
         }
     }
     Ok(verdict)
+}
+
+/// Open the run directory; nothing if what was said about it is all there is to say.
+fn open_root(path: &[u8], verdict: &mut Verdict) -> Result<Option<OwnedFd>, NoRunDirectory> {
+    let is_folder = look_up(path, verdict)?;
+    if !is_folder {
+        return Ok(None);
+    }
+    match open(path, FOLDER, Mode::empty()) {
+        Ok(root) => Ok(Some(root)),
+        // It became something else just now: a link in its place is told as one.
+        Err(error) if no_folder(error) => {
+            if look_up(path, verdict)? {
+                Err(NoRunDirectory)
+            } else {
+                Ok(None)
+            }
+        }
+        Err(_) => {
+            verdict.unreadable(".");
+            Ok(None)
+        }
+    }
+}
+
+/// Say whether there is a folder; what is no folder and yet judged has been.
+fn look_up(path: &[u8], verdict: &mut Verdict) -> Result<bool, NoRunDirectory> {
+    match statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if kind(&stat) == FileType::Symlink => {
+            verdict.add(
+                Id::SymlinkEntry,
+                ".",
+                "the run directory itself is a symbolic link",
+            );
+            Ok(false)
+        }
+        Ok(stat) if kind(&stat) == FileType::Directory => Ok(true),
+        Ok(_) => Err(NoRunDirectory),
+        Err(error) if no_folder(error) => Err(NoRunDirectory),
+        Err(_) => {
+            verdict.unreadable(".");
+            Ok(false)
+        }
+    }
 }
 
 trait Trim {

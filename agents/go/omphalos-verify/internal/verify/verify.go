@@ -58,28 +58,11 @@ func Directory(path string) (*Verdict, error) {
 		path = trimmed
 	}
 	c := &check{verdict: &Verdict{Subject: path[strings.LastIndexByte(path, '/')+1:], Bytes: new(big.Int)}}
-	var about unix.Stat_t
-	switch err := retry(func() error { return unix.Lstat(path, &about) }); {
-	case isGone(err) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL):
-		return nil, ErrNoFolder
-	case err != nil: // whether there is a folder cannot be seen
-		c.unreadable.add(".")
-		return c.close(), nil
+	root, err := c.open(path)
+	if err != nil {
+		return nil, err
 	}
-	switch about.Mode & unix.S_IFMT {
-	case unix.S_IFLNK:
-		c.found.Add(findings.SymlinkEntry, ".", "the run directory itself is a symbolic link")
-		return c.close(), nil
-	case unix.S_IFDIR:
-	default:
-		return nil, ErrNoFolder
-	}
-	root, err := openFile(unix.AT_FDCWD, path, folderFlags)
-	switch {
-	case isGone(err):
-		return nil, ErrNoFolder
-	case err != nil:
-		c.unreadable.add(".")
+	if root < 0 {
 		return c.close(), nil
 	}
 	defer unix.Close(root)
@@ -93,6 +76,44 @@ func Directory(path string) (*Verdict, error) {
 	c.contents()
 	return c.close(), nil
 }
+
+// open is step 1: it returns the open folder, a negative number where there is nothing more to look at, or ErrNoFolder.
+func (c *check) open(path string) (int, error) {
+	for opened := false; ; opened = true {
+		var about unix.Stat_t
+		switch err := retry(func() error { return unix.Lstat(path, &about) }); {
+		case isGone(err) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL):
+			return -1, ErrNoFolder
+		case err != nil: // whether there is a folder cannot be seen
+			c.unreadable.add(".")
+			return -1, nil
+		}
+		switch about.Mode & unix.S_IFMT {
+		case unix.S_IFLNK:
+			c.found.Add(findings.SymlinkEntry, ".", "the run directory itself is a symbolic link")
+			return -1, nil
+		case unix.S_IFDIR:
+		default:
+			return -1, ErrNoFolder
+		}
+		if opened { // it was no folder a moment ago, and is one again
+			return -1, ErrNoFolder
+		}
+		beforeOpen(path)
+		root, err := openFile(unix.AT_FDCWD, path, folderFlags)
+		switch {
+		case err == nil:
+			return root, nil
+		case !isGone(err):
+			c.unreadable.add(".")
+			return -1, nil
+		}
+		// It has changed since: a link in its place is told as one.
+	}
+}
+
+// beforeOpen is for tests: it is called between the lookup of the run directory and its opening.
+var beforeOpen = func(string) {}
 
 // check is the state of one verification.
 type check struct {

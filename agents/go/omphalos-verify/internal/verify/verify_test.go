@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -324,5 +325,28 @@ func TestDigests(t *testing.T) {
 		if err != nil || length != uint64(len(part)) || blake != ids.Blob(part).String() || sha != hex.EncodeToString(sum[:]) {
 			t.Errorf("size %d: %d bytes, %s, %s, %v", size, length, blake, sha, err)
 		}
+	}
+}
+
+// What takes the place of the run directory between its lookup and its opening is judged as what it is then.
+func TestRunDirectoryThatChanges(t *testing.T) {
+	defer func() { beforeOpen = func(string) {} }()
+	r := newRun(t, example)
+	moved := r.root + "-moved"
+	beforeOpen = func(path string) {
+		if err := errors.Join(os.Rename(path, moved), os.Symlink(moved, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := judge(t, r.root), "refused|symlinkEntry ."; got != want {
+		t.Errorf("a link: got %s, not %s", got, want)
+	}
+	beforeOpen = func(path string) {
+		if err := os.Rename(path, path+"-gone"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Directory(moved); !errors.Is(err, ErrNoFolder) {
+		t.Errorf("nothing: got %v", err)
 	}
 }
