@@ -24,7 +24,7 @@ _SCRATCH = (
     "match_party_cores",
     "match_name_cores",
     "match_core_pairs",
-    "match_all_candidates",
+    "match_name_forms",
     "match_candidates",
     "match_pairs",
 )
@@ -54,7 +54,7 @@ def match_parties(con: Con, params: MatchParams) -> MatchReport:
     name and the same forms). Temporary tables ``match_*`` are made on the way and dropped.
     """
     candidates = build_candidates(con, params)
-    scored = score_candidates(con, params)
+    scored = score_candidates(con, candidates.tokens, params)
     for table in _SCRATCH:
         con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     row = con.execute("""
@@ -65,7 +65,7 @@ def match_parties(con: Con, params: MatchParams) -> MatchReport:
     return MatchReport(
         weights_version=load_weights().version,
         parties=parties,
-        candidates=candidates,
+        candidates=candidates.report,
         pairs_scored=scored,
         matches=matches,
         high=high,

@@ -1,15 +1,16 @@
-"""Which names of the registry a party is compared with: equal names, and names that share rare character 3-grams.
+"""Which names of the registry a party is compared with: equal names, and names that share telling words.
 
 Rules of this file: the outcome is a pure function of the tables and the parameters (integer weights, total orders, no
 hash or thread order); work is done in batches of bounded size, so that memory follows the batch and not the product of
 both sides; whatever a limit leaves out is counted in the report.
 
-Method: an inverted index of character 3-grams with inverse document frequency, as in name search engines, here with
-integer information content (`integers.log2_milli`) and the weighted Dice overlap of the two gram sets. 3-grams do not
-cross token borders, so the order of tokens does not matter. Names without information of their own (`low_information`)
-meet equal names only.
+Method: an inverted index from words to names, entered by every word that a word of the party may stand for (`fuzzy`),
+neighbouring words written as one included; the rarest words of a party first, until a fixed number of names was looked
+at. Names are ordered by how much of both sides the shared words say. Names without information of their own
+(`low_information`) meet equal names only.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,12 +18,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, information_milli, spans, starts, texts, whole
+from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, spans, starts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
+from omphalos.screening.match.tokens import Side, Tokens
 
 FORM_CHARS = 512  # a form is compared up to here; the longest real list names stay below 350
-CELLS = 1 << 22  # of the dense (party, name) batch: 32 MiB as int64
-POSTINGS = 1 << 22  # index entries gathered at once
+POSTINGS = 1 << 20  # index entries gathered at once
 
 Con: TypeAlias = duckdb.DuckDBPyConnection
 
@@ -38,39 +39,56 @@ class CandidateReport:
     names_empty: int
     names_low: int
     forms_cut: int  # forms longer than FORM_CHARS, compared by their beginning
-    grams: int  # distinct 3-grams of the registry
-    grams_dropped: int  # of them too frequent to select anybody
+    words: int  # distinct words of both sides, neighbouring words written as one included
+    words_alike: int  # pairs of a party's and a name's word that may stand for one another
+    entries_left_out: int  # words of party forms not looked up, since rarer ones had found enough names
     candidates_equal: int  # by an equal full, core or joined form
-    candidates_gram: int  # by 3-grams only
-    candidates_gated: int  # one-word names of vessels and aircraft, dropped where the full forms differ
+    candidates_words: int  # by shared words only
 
 
-def build_candidates(con: Con, params: MatchParams, weights: Weights | None = None) -> CandidateReport:
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The outcome of the candidate step: the report, and the tokens the scores are made of."""
+
+    report: CandidateReport
+    tokens: Tokens
+
+
+def build_candidates(con: Con, params: MatchParams, weights: Weights | None = None) -> Candidates:
     """Fill the temporary tables ``match_party_forms``, ``match_names`` and ``match_candidates`` from the base tables.
 
-    ``match_candidates`` is (form_no, row_no, weight_bp, equal): form_no numbers distinct party forms, row_no the names
-    of ``registry_forms`` in order of (entity_id, name_no), weight_bp is the gram overlap (10000 for equal names).
-    Per party form at most ``params.max_candidates`` names come from grams, by (weight desc, entity_id, name_no).
+    ``match_candidates`` is (form_no, name_form, weight_bp, equal): form_no numbers distinct party forms, name_form the
+    distinct forms of names in order of their first holder (entity_id, name_no), weight_bp is the overlap (10000 for
+    equal names). Per party form at most ``params.max_candidates`` cores of names come from shared words, by weight
+    descending and then the order of names.
     """
     weights = weights or load_weights()
     _make_forms(con)
-    grams, dropped = _gram_candidates(con, params, weights)
-    _join_candidates(con, params)
+    parties, names = (
+        con.execute(f"SELECT core FROM match_{side}_cores ORDER BY core_no").to_arrow_table().column("core").to_pylist()
+        for side in ("party", "name")
+    )
+    tokens = Tokens(parties, names, weights)
+    left_out = _word_candidates(con, tokens, params, weights)
+    _join_candidates(con)
     count = _counter(con)
-    return CandidateReport(
-        party_forms=count("match_party_forms"),
-        party_forms_empty=count("match_party_forms", "full_form = ''"),
-        party_forms_low=count("match_party_forms", "low AND full_form <> ''"),
-        names=count("match_names"),
-        names_empty=count("match_names", "full_form = ''"),
-        names_low=count("match_names", "low AND full_form <> ''"),
-        forms_cut=count("match_party_forms", f"length(full_form) > {FORM_CHARS}")
-        + count("match_names", f"length(full_form) > {FORM_CHARS}"),
-        grams=grams,
-        grams_dropped=dropped,
-        candidates_equal=count("match_candidates", "equal"),
-        candidates_gram=count("match_candidates", "NOT equal"),
-        candidates_gated=count("match_all_candidates") - count("match_candidates"),
+    return Candidates(
+        CandidateReport(
+            party_forms=count("match_party_forms"),
+            party_forms_empty=count("match_party_forms", "core_form = ''"),
+            party_forms_low=count("match_party_forms", "low AND core_form <> ''"),
+            names=count("match_names"),
+            names_empty=count("match_names", "core_form = ''"),
+            names_low=count("match_names", "low AND core_form <> ''"),
+            forms_cut=count("match_party_forms", f"length(full_form) > {FORM_CHARS}")
+            + count("match_names", f"length(full_form) > {FORM_CHARS}"),
+            words=len(tokens.words),
+            words_alike=len(tokens.alike.value),
+            entries_left_out=left_out,
+            candidates_equal=count("match_candidates", "equal"),
+            candidates_words=count("match_candidates", "NOT equal"),
+        ),
+        tokens,
     )
 
 
@@ -98,11 +116,21 @@ def _make_forms(con: Con) -> None:
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE match_names AS
         SELECT row_number() OVER (ORDER BY f.entity_id, f.name_no) - 1 AS row_no, f.*,
-               coalesce(r.entity_type, 'unknown') IN ('vessel', 'aircraft') AS craft
+               coalesce(r.entity_type, 'unknown') IN ('vessel', 'aircraft') AS craft,
+               coalesce(r.entity_type, 'unknown') = 'person' AS person
         FROM (SELECT entity_id, name_no, name_kind, name, {_FORM_COLUMNS} FROM registry_forms) f
         LEFT JOIN registry r ON r.entity_id = f.entity_id""")
-    for side, table, number in (("party", "match_party_forms", "form_no"), ("name", "match_names", "row_no")):
-        # A core is numbered by its first holder: for names that is the tie-break order (entity_id, name_no).
+    # Equal names of several entities are worked once. A form is numbered by its first holder (entity_id, name_no).
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_name_forms AS
+        SELECT row_number() OVER (ORDER BY first) - 1 AS name_form, * EXCLUDE (first)
+        FROM (SELECT full_form, core_form, joined, legal_forms, script, low, min(row_no) AS first
+              FROM match_names GROUP BY ALL)""")
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_names AS
+        SELECT n.*, f.name_form FROM match_names n
+        JOIN match_name_forms f USING (full_form, core_form, joined, legal_forms, script, low)""")
+    for side, table, number in (("party", "match_party_forms", "form_no"), ("name", "match_name_forms", "name_form")):
         con.execute(f"""
             CREATE OR REPLACE TEMP TABLE match_{side}_cores AS
             SELECT row_number() OVER (ORDER BY first) - 1 AS core_no, core
@@ -111,140 +139,132 @@ def _make_forms(con: Con) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grams:
-    """The distinct 3-grams of every text: ``codes`` sorted within each text, ``sizes`` per text."""
-
-    codes: Ints
-    sizes: Ints
-
-
-def gram_sets(forms: list[str]) -> _Grams:
-    """Return the distinct character 3-grams of each form, with one space before and after every token.
-
-    A gram is packed into one integer (three code points of 21 bits). Grams over a border between tokens are left out.
-    """
-    padded = [f" {form} " for form in forms]
-    lengths = np.array([len(text) for text in padded], dtype=np.int64)
-    points = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
-    if len(points) < 3:
-        return _Grams(np.zeros(0, np.int64), np.zeros(len(forms), np.int64))
-    owner = np.repeat(np.arange(len(forms), dtype=np.int64), lengths)
-    codes = (points[:-2] << 42) | (points[1:-1] << 21) | points[2:]
-    inside = (points[1:-1] != 32) & (owner[:-2] == owner[2:])
-    owner, codes = owner[:-2][inside], codes[inside]
-    order = np.lexsort((codes, owner))
-    owner, codes = owner[order], codes[order]
-    fresh = np.ones(len(codes), dtype=bool)
-    fresh[1:] = (codes[1:] != codes[:-1]) | (owner[1:] != owner[:-1])
-    return _Grams(codes[fresh], np.bincount(owner[fresh], minlength=len(forms)).astype(np.int64))
-
-
-@dataclass(frozen=True, slots=True)
 class _Index:
-    """Names by gram: gram number → names that hold it; with the information of each gram and the sum per name."""
+    """Word → words it may stand for, and word → names that hold it, both as ranges of flat arrays."""
 
-    vocabulary: Ints
+    stand_edges: Ints
+    stand_word: Ints
+    stand_value: Ints
     edges: Ints
     names: Ints
-    information: Ints
-    rare: Ints  # information of a gram the registry does not hold, as an array of one
-    mass: Ints
-    dropped: int
+    mass: Ints  # information of each name
+    cost: Ints  # names that are looked at for a word
 
 
-def _build_index(cores: list[str], weights: Weights) -> _Index:
-    grams = gram_sets(cores)
-    vocabulary, place = np.unique(grams.codes, return_inverse=True)
-    owner = np.repeat(np.arange(len(cores), dtype=np.int64), grams.sizes)
-    frequency = np.bincount(place, minlength=len(vocabulary)).astype(np.int64)
-    total = max(len(cores), weights.names_floor)
-    information = information_milli(frequency, total)
-    capped = frequency > max(weights.df_cap_floor, len(cores) // weights.df_cap_share)
-    information[capped] = 0
-    mass = np.zeros(len(cores), dtype=np.int64)
-    np.add.at(mass, owner, information[place])
-    kept = ~capped[place]
-    order = np.lexsort((owner[kept], place[kept]))
-    frequency[capped] = 0
-    return _Index(
-        vocabulary,
-        starts(frequency),
-        owner[kept][order],
-        information,
-        information_milli(np.ones(1, np.int64), total),
-        mass,
-        int(capped.sum()),
-    )
+def _index(tokens: Tokens, chosen: Ints) -> _Index:
+    """Build the index of the names ``chosen`` (core numbers)."""
+    words = len(tokens.words)
+    side = tokens.name
+    sizes = np.diff(side.entry_edges)
+    owner = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+    allowed = np.zeros(len(sizes), dtype=bool)
+    allowed[chosen] = True
+    kept = allowed[owner]
+    packed = np.unique(side.entry_token[kept] << 32 | owner[kept])
+    holders, names = packed >> 32, packed & 0xFFFFFFFF
+    frequency = np.bincount(holders, minlength=words).astype(np.int64)
+    held = np.flatnonzero(frequency)
+    word = np.concatenate([held, tokens.alike.party])
+    other = np.concatenate([held, tokens.alike.name])
+    value = np.concatenate([np.full(len(held), FULL, dtype=np.int64), tokens.alike.value])
+    order = np.lexsort((other, word))
+    word, other, value = word[order], other[order], value[order]
+    cost = np.zeros(words, dtype=np.int64)
+    np.add.at(cost, word, frequency[other])
+    stand_edges = starts(np.bincount(word, minlength=words).astype(np.int64))
+    return _Index(stand_edges, other, value, starts(frequency), names, _mass(tokens, side), cost)
 
 
-def _gram_candidates(con: Con, params: MatchParams, weights: Weights) -> tuple[int, int]:
-    """Fill ``match_core_pairs`` (party_core, name_core, weight_bp); return the grams indexed and dropped."""
+def _mass(tokens: Tokens, side: Side) -> Ints:
+    sizes = np.diff(side.edges)
+    mass = np.zeros(len(sizes), dtype=np.int64)
+    np.add.at(mass, np.repeat(np.arange(len(sizes)), sizes), tokens.information[side.tokens])
+    return mass
+
+
+def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Weights) -> int:
+    """Fill ``match_core_pairs`` (party_core, name_core, weight_bp); return how many words were not looked up."""
     con.execute("CREATE OR REPLACE TEMP TABLE match_core_pairs (party_core BIGINT, name_core BIGINT, weight_bp BIGINT)")
-    sql = """SELECT core_no, core FROM match_{0}_cores
+    sql = """SELECT core_no FROM match_{0}_cores
              WHERE core IN (SELECT left(core_form, {1}) FROM {2} WHERE NOT low) ORDER BY core_no"""
-    names = con.execute(sql.format("name", FORM_CHARS, "match_names")).to_arrow_table()
-    parties = con.execute(sql.format("party", FORM_CHARS, "match_party_forms")).to_arrow_table()
-    if not names.num_rows or not parties.num_rows:
-        return 0, 0
-    index = _build_index(names.column("core").to_pylist(), weights)
-    name_numbers, party_numbers = whole(names.column("core_no")), whole(parties.column("core_no"))
-    forms = texts(parties.column("core"))
-    step = 16_384  # party cores whose grams are held at once
-    for begin in range(0, len(forms), step):
-        grams = gram_sets(forms[begin : begin + step].tolist())
-        for party, name, weight in _overlaps(grams, index, params.max_candidates, weights.floor_bp):
-            table = pa.table({"p": party_numbers[party + begin], "n": name_numbers[name], "w": weight})
+    names = whole(con.execute(sql.format("name", FORM_CHARS, "match_name_forms")).to_arrow_table().column(0))
+    parties = whole(con.execute(sql.format("party", FORM_CHARS, "match_party_forms")).to_arrow_table().column(0))
+    index = _index(tokens, names)
+    side = tokens.party
+    sizes = np.diff(side.entry_edges)[parties]
+    entry = np.repeat(side.entry_edges[parties], sizes) + spans(sizes)
+    owner = np.repeat(np.arange(len(parties), dtype=np.int64), sizes)
+    packed = np.unique(owner << 32 | side.entry_token[entry])  # a word that a name repeats counts once
+    owner, word = packed >> 32, packed & 0xFFFFFFFF
+    cost = index.cost[word]
+    owner, word, cost = owner[cost > 0], word[cost > 0], cost[cost > 0]
+    order = np.lexsort((word, cost, owner))
+    owner, word, cost = owner[order], word[order], cost[order]
+    counts = np.bincount(owner, minlength=len(parties)).astype(np.int64)
+    running = np.cumsum(cost)
+    before = running - cost
+    first = starts(counts)[:-1]
+    spent = running - np.repeat(before[first[counts > 0]], counts[counts > 0])
+    taken = (spent <= weights.postings) | (spans(counts) == 0)
+    left_out = int(len(taken) - taken.sum())
+    owner, word, cost = owner[taken], word[taken], cost[taken]
+    mass = _mass(tokens, side)[parties]
+    counts = np.bincount(owner, minlength=len(parties)).astype(np.int64)
+    work = np.zeros(len(parties), dtype=np.int64)
+    np.add.at(work, owner, cost)
+    edges = starts(counts)
+    batches = cut_by_cost(work, POSTINGS, len(parties) or 1)
+
+    def look(batch: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
+        begin, end = batch
+        of = slice(int(edges[begin]), int(edges[end]))
+        return _overlaps(
+            owner[of] - begin, word[of], mass[begin:end], index, tokens, params.max_candidates, weights.floor_bp
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for (begin, _), (party, name, weight) in zip(batches, pool.map(look, batches), strict=True):
+            table = pa.table({"p": parties[party + begin], "n": name, "w": weight})
             con.register("match_batch", table)
             con.execute("INSERT INTO match_core_pairs SELECT p, n, w FROM match_batch")
             con.unregister("match_batch")
-    return len(index.vocabulary), index.dropped
+    return left_out
 
 
-def _overlaps(grams: _Grams, index: _Index, most: int, floor_bp: int) -> list[tuple[Ints, Ints, Ints]]:
-    """Return (party, name, weighted Dice in basis points) per batch: the best ``most`` names of each party."""
-    found = np.searchsorted(index.vocabulary, grams.codes)
-    found = np.minimum(found, len(index.vocabulary) - 1)
-    known = index.vocabulary[found] == grams.codes
-    information = np.where(known, index.information[found], index.rare[0])
-    fan = np.where(known, index.edges[found + 1] - index.edges[found], 0)
-    owner = np.repeat(np.arange(len(grams.sizes), dtype=np.int64), grams.sizes)
-    mass = np.zeros(len(grams.sizes), dtype=np.int64)
-    np.add.at(mass, owner, information)
-    work = np.zeros(len(grams.sizes), dtype=np.int64)
-    np.add.at(work, owner, fan)
-    edges = starts(grams.sizes)
-    width = len(index.mass)
-    result = []
-    for begin, end in cut_by_cost(work, POSTINGS, max(1, CELLS // width)):
-        of = slice(int(edges[begin]), int(edges[end]))
-        fans = fan[of]
-        names = index.names[np.repeat(index.edges[found[of]], fans) + spans(fans)]
-        cell = np.repeat(owner[of] - begin, fans) * width + names
-        # float64 sums of integers far below 2**53 are exact in any order
-        shared = np.bincount(cell, weights=np.repeat(information[of], fans), minlength=(end - begin) * width)
-        least = mass[begin:end] * floor_bp // (2 * FULL - floor_bp)  # Dice >= floor needs at least this much shared
-        cells = np.flatnonzero(shared.reshape(end - begin, width) >= np.maximum(least, 1)[:, None])
-        party, name = cells // width, cells % width
-        common = shared[cells].astype(np.int64)
-        weight = 2 * FULL * common // (mass[begin:end][party] + index.mass[name])
-        keep = weight >= floor_bp
-        party, name, weight = party[keep], name[keep], weight[keep]
-        order = np.lexsort((name, -weight, party))
-        party, name, weight = party[order], name[order], weight[order]
-        rank = spans(np.bincount(party, minlength=end - begin).astype(np.int64))
-        top = rank < most
-        result.append((party[top] + begin, name[top], weight[top]))
-    return result
+def _overlaps(
+    owner: Ints, word: Ints, mass: Ints, index: _Index, tokens: Tokens, most: int, floor_bp: int
+) -> tuple[Ints, Ints, Ints]:
+    """Return (party, name, overlap in basis points): the best ``most`` names of each party of a batch."""
+    fan = index.stand_edges[word + 1] - index.stand_edges[word]
+    at = np.repeat(index.stand_edges[word], fan) + spans(fan)
+    owner = np.repeat(owner, fan)
+    other = index.stand_word[at]
+    says = tokens.information[other] * index.stand_value[at] // FULL
+    fan = index.edges[other + 1] - index.edges[other]
+    name = index.names[np.repeat(index.edges[other], fan) + spans(fan)]
+    # One word per row: party (20 bits), name (24 bits), information (20 bits, thousandths of a bit).
+    packed = np.repeat(owner, fan) << 44 | name << 20 | np.repeat(np.minimum(says, (1 << 20) - 1), fan)
+    packed.sort()
+    pair = packed >> 20
+    fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(pair)), dtype=bool), pair[1:] != pair[:-1]]))
+    shared = np.add.reduceat(packed & ((1 << 20) - 1), fresh) if len(fresh) else np.zeros(0, dtype=np.int64)
+    party, name = pair[fresh] >> 24, pair[fresh] & 0xFFFFFF
+    own, theirs = mass[party], index.mass[name]
+    # Half by both sides, half by the listed name alone: an address behind a name must not hide it.
+    weight = np.minimum(FULL, FULL * shared // (own + theirs) + FULL * shared // (2 * np.maximum(theirs, 1)))
+    kept = weight >= floor_bp
+    party, name, weight = party[kept], name[kept], weight[kept]
+    order = np.lexsort((name, -weight, party))
+    party, name, weight = party[order], name[order], weight[order]
+    rank = spans(np.bincount(party, minlength=len(mass)).astype(np.int64))
+    top = rank < most
+    return party[top], name[top], weight[top]
 
 
-def _join_candidates(con: Con, params: MatchParams) -> None:
-    """Join core pairs and equal forms to names, cut per party form, gate one-word names of vessels and aircraft.
-
-    The best names of a party lie within its best cores: a core is numbered by its first name, so a name outside the
-    best ``max_candidates`` cores has at least that many names before it.
-    """
+def _join_candidates(con: Con) -> None:
+    """Join core pairs and equal forms to the forms of names; what is equal is never cut by a limit."""
     equal = " UNION ".join(
-        f"""SELECT p.form_no, n.row_no FROM match_party_forms p JOIN match_names n ON p.{column} = n.{column}
+        f"""SELECT p.form_no, n.name_form FROM match_party_forms p JOIN match_name_forms n ON p.{column} = n.{column}
             WHERE p.{column} <> '' {unless}"""
         for column, unless in (
             ("full_form", ""),
@@ -253,23 +273,16 @@ def _join_candidates(con: Con, params: MatchParams) -> None:
         )
     )
     con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE match_all_candidates AS
+        CREATE OR REPLACE TEMP TABLE match_candidates AS
         WITH equal AS ({equal}),
-        gram AS (
-            SELECT p.form_no, n.row_no, c.weight_bp
+        alike AS (
+            SELECT p.form_no, n.name_form, c.weight_bp
             FROM match_core_pairs c
             JOIN match_party_cores pc ON pc.core_no = c.party_core
             JOIN match_party_forms p ON left(p.core_form, {FORM_CHARS}) = pc.core AND NOT p.low
             JOIN match_name_cores nc ON nc.core_no = c.name_core
-            JOIN match_names n ON left(n.core_form, {FORM_CHARS}) = nc.core AND NOT n.low
-            QUALIFY row_number() OVER (PARTITION BY p.form_no ORDER BY c.weight_bp DESC, n.row_no)
-                    <= {params.max_candidates})
-        SELECT form_no, row_no, {FULL} AS weight_bp, true AS equal FROM equal
+            JOIN match_name_forms n ON left(n.core_form, {FORM_CHARS}) = nc.core AND NOT n.low)
+        SELECT form_no, name_form, {FULL} AS weight_bp, true AS equal FROM equal
         UNION ALL
-        SELECT form_no, row_no, weight_bp, false FROM gram ANTI JOIN equal USING (form_no, row_no)""")
-    con.execute("""
-        CREATE OR REPLACE TEMP TABLE match_candidates AS
-        SELECT c.* FROM match_all_candidates c
-        JOIN match_names n USING (row_no) JOIN match_party_forms p USING (form_no)
-        WHERE NOT (n.craft AND instr(n.core_form, ' ') = 0 AND n.full_form <> p.full_form)
-        ORDER BY c.form_no, c.row_no""")
+        SELECT form_no, name_form, weight_bp, false FROM alike ANTI JOIN equal USING (form_no, name_form)
+        ORDER BY form_no, name_form""")

@@ -60,28 +60,41 @@ class Weights:
 
     version: int
     full: int
-    core: int
+    text: int
     token_party: int
     token_name: int
+    token_better: int
+    evidence: int
+    evidence_wide: int
+    stretch_percent: int
     scale_bp: int
     country_support: int
     country_conflict: int
     unequal: int
     number_mismatch: int
     type_mismatch: int
+    person_mismatch: int
     low_information: int
     weak_alias: int
-    thin_evidence: int
     evidence_full_milli: int
+    evidence_wide_milli: int
     names_floor: int
     generic_percent: int
+    place_percent: int
     typo_from: int
     letters_per_edit: int
     join_from: int
-    df_cap_share: int
-    df_cap_floor: int
+    initial: int
+    same_sound: int
+    skeleton_long: int
+    skeleton_short: int
+    skeleton_spelling: int
+    near_from: int
+    near_percent: int
+    part_percent: int
+    least_alike: int
+    postings: int
     floor_bp: int
-    generic: frozenset[str]
 
 
 def parse_weights(text: str) -> Weights:
@@ -94,13 +107,10 @@ def parse_weights(text: str) -> Weights:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MatchParamsError(f"the weights are not TOML: {error}") from error
-    words = document.pop("generic", {}).get("words")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise MatchParamsError("the weights lack the list of generic words")
     flat: dict[str, object] = {}
     for name, value in document.items():
         flat.update(value if isinstance(value, dict) else {name: value})
-    wanted = {field.name for field in fields(Weights)} - {"generic"}
+    wanted = {field.name for field in fields(Weights)}
     if set(flat) != wanted:
         odd = ", ".join(sorted(wanted ^ set(flat)))
         raise MatchParamsError(f"the weights have unknown or missing members: {odd}")
@@ -109,7 +119,7 @@ def parse_weights(text: str) -> Weights:
         if type(value) is not int:
             raise MatchParamsError(f"the weight {name} is not an integer")
         numbers[name] = value
-    return Weights(**numbers, generic=frozenset(words))
+    return Weights(**numbers)
 
 
 @cache

@@ -68,6 +68,12 @@ REASONS: tuple[Reason, ...] = (
         "numbers",
     ),
     Reason(
+        "SAME_MEANING",
+        False,
+        "A word of one name has its counterpart in another language, or shortened, in the other.",
+        "reworded",
+    ),
+    Reason(
         "TOKEN_REORDER",
         False,
         "The words stand in another order.",
@@ -76,14 +82,15 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "TRANSLIT",
         False,
-        "The names are written in different scripts and were compared in Latin transliteration.",
-        "scripts_differ",
+        "The names are written in different scripts, or a word of one is another transcription of a word of the other.",
+        "scripts_differ OR sound",
     ),
     Reason(
         "TYPE_MISMATCH",
         True,
-        "The listed entity is a vessel or an aircraft, which cannot be a party of a shipment.",
-        "craft",
+        "The listed entity is a vessel or an aircraft, which cannot be a party of a shipment, or a person while the "
+        "party has a legal form.",
+        "craft OR (person AND party_has_form)",
     ),
     Reason(
         "TYPO",

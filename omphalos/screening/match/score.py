@@ -10,6 +10,8 @@ spaces, tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // 
 their weighted mean; ``evidence_bp`` is the information of what agrees, against the amount that is full evidence.
 """
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,33 +30,34 @@ from omphalos.screening.match.tokens import Tokens
 
 Con: TypeAlias = duckdb.DuckDBPyConnection
 _NO_SCRIPT = "('', 'Zyyy', 'Zzzz')"  # no letters, or a script without a name here (ISO 15924)
-PAIRS = 1 << 17  # candidates scored at once
+PAIRS = 1 << 16  # candidates scored at once
+_NOBODY = np.zeros(0, dtype=np.int64)
 
 
-def score_candidates(con: Con, params: MatchParams, weights: Weights | None = None) -> int:
+def score_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Weights | None = None) -> int:
     """Score ``match_candidates``, fill ``party_matches``; return how many pairs (party form, name) were scored.
 
     Expects the tables of `build_candidates`, ``parties`` and ``registry``.
     """
     weights = weights or load_weights()
-    con.execute("""
-        CREATE OR REPLACE TEMP TABLE match_pairs (
-            form_no BIGINT, row_no BIGINT, full_bp BIGINT, core_bp BIGINT, joined_bp BIGINT, token_bp BIGINT,
-            party_token_bp BIGINT, name_token_bp BIGINT, evidence_bp BIGINT, base_bp BIGINT,
-            typo BOOLEAN, joined BOOLEAN, extra BOOLEAN, numbers BOOLEAN, reordered BOOLEAN)""")
-    parties = _forms(con, "match_party_forms", "form_no")
-    names = _forms(con, "match_names", "row_no")
-    scorer = _Scorer(parties, names, Tokens(parties.cores, names.cores, weights), params, weights)
-    reader = con.execute("SELECT form_no, row_no FROM match_candidates ORDER BY form_no, row_no").to_arrow_reader(PAIRS)
+    parties = _forms(con, "match_party_forms", "form_no", "match_party_cores")
+    names = _forms(con, "match_name_forms", "name_form", "match_name_cores")
+    scorer = _Scorer(parties, names, tokens, params, weights)
+    reader = con.execute("""
+        SELECT form_no, name_form FROM match_candidates ORDER BY form_no, name_form""").to_arrow_reader(PAIRS)
     scored = 0
-    batches = []
-    for batch in reader:
-        scored += batch.num_rows
-        batches.append(scorer.score(whole(batch.column(0)), whole(batch.column(1))))
-    if batches:
-        con.register("match_batch", pa.concat_tables(batches))
-        con.execute("INSERT INTO match_pairs SELECT * FROM match_batch")
-        con.unregister("match_batch")
+    batches = [scorer.score(_NOBODY, _NOBODY)]
+    with ThreadPoolExecutor(2) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for batch in reader:
+            scored += batch.num_rows
+            waiting.append(pool.submit(scorer.score, whole(batch.column(0)), whole(batch.column(1))))
+            if len(waiting) > 2:
+                batches.append(waiting.popleft().result())
+        batches.extend(one.result() for one in waiting)
+    con.register("match_batch", pa.concat_tables(batches))
+    con.execute("CREATE OR REPLACE TEMP TABLE match_pairs AS SELECT * FROM match_batch")
+    con.unregister("match_batch")
     _make_matches(con, params, weights)
     return scored
 
@@ -63,23 +66,24 @@ class _Forms:
     """The forms of one side by number: text arrays, and the position of each form's core among the distinct cores."""
 
     def __init__(self, table: Any) -> None:
+        self.full = texts(table.column("full_form"))
         self.core = texts(table.column("core_form"))
         self.joined = texts(table.column("joined"))
         self.full_sorted = texts(table.column("full_sorted"))
         self.core_sorted = texts(table.column("core_sorted"))
-        coded = table.column("core_form").combine_chunks().dictionary_encode()
-        self.cores: list[str] = coded.dictionary.to_pylist()
-        self.core_no = whole(coded.indices)
+        self.core_no = whole(table.column("core_no"))
 
 
-def _forms(con: Con, table: str, number: str) -> _Forms:
+def _forms(con: Con, table: str, number: str, cores: str) -> _Forms:
     cut = f"left({{0}}, {FORM_CHARS})"
     ordered = f"array_to_string(list_sort(string_split({cut}, ' ')), ' ')"
     return _Forms(
         con.execute(f"""
-            SELECT {cut.format("core_form")} AS core_form, {cut.format("joined")} AS joined,
-                   {ordered.format("full_form")} AS full_sorted, {ordered.format("core_form")} AS core_sorted
-            FROM {table} ORDER BY {number}""").to_arrow_table()
+            SELECT full_form, {cut.format("core_form")} AS core_form, {cut.format("joined")} AS joined,
+                   {ordered.format("full_form")} AS full_sorted, {ordered.format("core_form")} AS core_sorted,
+                   coalesce(core_no, 0) AS core_no
+            FROM {table} LEFT JOIN {cores} c ON c.core = {cut.format("core_form")}
+            ORDER BY {number}""").to_arrow_table()
     )
 
 
@@ -117,27 +121,42 @@ class _Scorer:
         same = (joined == FULL) & (core < FULL)
         party = np.where(same, FULL, aligned.party_bp)
         name = np.where(same, FULL, aligned.name_bp)
-        evidence = np.where(same, aligned.mass_milli, aligned.evidence_milli)
-        evidence = np.minimum(FULL, FULL * evidence // weights.evidence_full_milli)
-        tokens = weights.token_party * party + weights.token_name * name
-        text = weights.full * full + weights.core * np.maximum(core, joined)
-        base = (text + tokens) // (weights.full + weights.core + weights.token_party + weights.token_name)
+        evidence = np.where(same, np.minimum(aligned.party_mass, aligned.name_mass), aligned.evidence_milli)
+        bits = evidence
+        evidence = np.minimum(FULL, FULL * bits // weights.evidence_full_milli)
+        wide = np.minimum(FULL, FULL * bits // weights.evidence_wide_milli)
+        text = np.maximum(core, joined)
+        parts = (
+            (weights.full, full),
+            (weights.text, text),
+            (weights.token_party, party),
+            (weights.token_name, name),
+            (weights.token_better, np.maximum(party, name)),
+            (weights.evidence, evidence),
+            (weights.evidence_wide, wide),
+        )
+        base = sum(weight * part for weight, part in parts) // sum(weight for weight, _ in parts)
+        base = np.maximum(0, FULL - (FULL - base) * weights.stretch_percent // 100)
+        equal = (parties.full[form] == names.full[row]).astype(bool)
+        base = np.where(equal, FULL, base)
         keep = base * weights.scale_bp // FULL + weights.country_support >= self.params.threshold_bp
         columns = {
             "form_no": form,
-            "row_no": row,
+            "name_form": row,
             "full_bp": full,
             "core_bp": core,
             "joined_bp": joined,
-            "token_bp": tokens // (weights.token_party + weights.token_name),
             "party_token_bp": party,
             "name_token_bp": name,
             "evidence_bp": evidence,
+            "evidence_wide_bp": wide,
             "base_bp": base,
             "typo": aligned.typo & ~same,
+            "sound": aligned.sound & ~same,
             "joined": aligned.joined | same,
             "extra": aligned.extra & ~same,
             "numbers": aligned.numbers & ~same,
+            "reworded": aligned.reworded & ~equal,
             "reordered": (core > plain) & ~same,
         }
         return pa.table({key: pa.array(column[keep]) for key, column in columns.items()})
@@ -147,17 +166,18 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
     """Add country and list qualifiers, keep the best name per (party, entity), rank, and fill ``party_matches``."""
     w = weights
     listed = "coalesce(nullif(r.countries, ''), nullif(r.country, ''))"
-    shortfall = f"({FULL} - evidence_bp)"
     con.execute(f"""
         CREATE OR REPLACE TABLE party_matches AS
         WITH pairs AS (
-            SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft,
+            SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft, n.person,
+                   p.legal_forms <> '' AS party_has_form,
                    p.full_form = n.full_form AS equal_full, p.low OR n.low AS low,
                    p.legal_forms <> n.legal_forms AS legal_differs,
                    p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT}
                        AS scripts_differ
             FROM match_pairs m
-            JOIN match_party_forms p USING (form_no) JOIN match_names n USING (row_no)),
+            JOIN match_party_forms p USING (form_no) JOIN match_names n ON n.name_form = m.name_form
+            WHERE NOT (n.craft AND instr(n.core_form, ' ') = 0 AND n.full_form <> p.full_form)),
         placed AS (
             SELECT q.party_id, pairs.*,
                    CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
@@ -178,7 +198,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
                 + CASE WHEN low THEN {w.low_information} ELSE 0 END
                 + CASE WHEN name_kind = 'weak' THEN {w.weak_alias} ELSE 0 END
                 + CASE WHEN equal_full THEN 0
-                       ELSE {w.unequal} - {-w.thin_evidence} * {shortfall} // {FULL} END)) AS score_bp
+                       ELSE {w.unequal} END)) AS score_bp
             FROM placed),
         best AS (
             SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}
@@ -190,5 +210,6 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
                CASE WHEN score_bp >= {params.high_bp} THEN 'high'
                     WHEN score_bp >= {params.medium_bp} THEN 'medium' ELSE 'low' END AS band,
                {codes_sql()} AS reasons, {codes_sql(against_only=True)} AS against, country_relation,
-               full_bp, core_bp, joined_bp, token_bp, party_token_bp, name_token_bp, evidence_bp, base_bp
+               full_bp, core_bp, joined_bp, party_token_bp, name_token_bp, evidence_bp, evidence_wide_bp,
+               base_bp
         FROM best ORDER BY party_id, entity_id""")

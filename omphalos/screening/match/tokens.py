@@ -1,12 +1,12 @@
 """Token alignment: which tokens of one name found a counterpart in the other, and how much they say.
 
-Rules of this file: integers only; a token's weight is its information content in the registry, generic trade words
-count at a fixed share of theirs; a counterpart is an equal token, a token within a small edit distance, or two
-neighbouring tokens whose joint spelling is equal. Tokens that hold a digit have equal counterparts only. Pairs are
-worked in batches bounded by the number of token pairs.
+Rules of this file: integers only; a token's weight is its information content in the registry, trade words and places
+count at a fixed share of theirs; a counterpart is an equal token (or one of the same meaning, `lexicon`), a token
+that is alike (`fuzzy`), an initial, or neighbouring tokens written as one. Pairs are worked in batches bounded by the
+number of token pairs.
 
 Method: the soft coverage of each side by the other, weighted by inverse document frequency (the idea of soft TF-IDF,
-Cohen, Ravikumar, Fienberg 2003), with optimal string alignment distance between tokens.
+Cohen, Ravikumar, Fienberg 2003); the likeness of two words is looked up, since it was worked out once (`fuzzy`).
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
+from omphalos.screening.match.fuzzy import KINDS, PART, SOUND, Likeness, find_alike
 from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, information_milli, spans, starts, texts
+from omphalos.screening.match.lexicon import load_lexicon
 from omphalos.screening.match.params import Weights
 
 TOKENS = 40  # tokens of a form that are aligned; the longest real list names stay below
 TOKEN_PAIRS = 1 << 20  # compared at once
+TOLD = 7  # letters from which a misspelt word of the lexicon is recognized
+SHORT = 5  # letters of each of three neighbours that may be written as one word
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """Entries (tokens, then joined neighbours) of every core, grouped by core."""
 
     tokens: Ints  # vocabulary number of each token
@@ -47,42 +49,68 @@ class Alignment:
     party_bp: Ints
     name_bp: Ints
     evidence_milli: Ints  # information of what agrees, on the side where it is less
-    mass_milli: Ints  # information of the whole name, on the side where it is less
+    party_mass: Ints  # information of the whole name, in thousandths of a bit
+    name_mass: Ints
     typo: Flags
+    sound: Flags
     joined: Flags
     extra: Flags
     numbers: Flags
+    reworded: Flags  # the same meanings in other words
 
 
 class Tokens:
-    """The tokens of all party cores and all name cores, and what each token says."""
+    """The tokens of all party cores and all name cores, what each token says, and which tokens are alike."""
 
     def __init__(self, parties: list[str], names: list[str], weights: Weights) -> None:
         self.weights = weights
+        lexicon = load_lexicon()
         lists = [_split(parties), _split(names)]
         pairs = [_neighbours(*side) for side in lists]
-        words = pa.concat_arrays([side[0] for side in lists] + [pair[0] for pair in pairs])
+        meanings = pa.array(sorted(set(lexicon.meaning.values())), pa.string())
+        words = pa.concat_arrays([*(side[0] for side in lists), *(pair[0] for pair in pairs), meanings])
         coded = words.dictionary_encode()
         numbers = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         self.words = texts(coded.dictionary)
-        cuts = np.cumsum([len(lists[0][0]), len(lists[1][0]), len(pairs[0][0])])
-        token_p, token_n, pair_p, pair_n = np.split(numbers, cuts)
+        cuts = np.cumsum([len(lists[0][0]), len(lists[1][0]), len(pairs[0][0]), len(pairs[1][0])])
+        token_p, token_n, pair_p, pair_n, meant = np.split(numbers, cuts)
+        place = dict(zip(meanings.to_pylist(), meant.tolist(), strict=True))
+        count = len(self.words)
+        same = np.arange(count, dtype=np.int64)
+        for number, word in enumerate(self.words.tolist()):
+            if word in lexicon.meaning:
+                same[number] = place[lexicon.meaning[word]]
+        told = np.zeros(count, dtype=bool)  # words the lexicon gives a meaning
+        told[same[same != np.arange(count)]] = told[same != np.arange(count)] = True
+        self._wording = [
+            _wording(token, same, told, lengths) for token, lengths in ((token_p, lists[0][1]), (token_n, lists[1][1]))
+        ]
         self.lengths = pc.utf8_length(coded.dictionary).to_numpy(zero_copy_only=False).astype(np.int64)
         usable = self.lengths >= weights.join_from
-        self.party = _side(token_p, lists[0][1], _Joins(pair_p, pairs[0][1]).only(usable))
-        self.name = _side(token_n, lists[1][1], _Joins(pair_n, pairs[1][1]).only(usable))
+        joins = [_Joins(pair_p, *pairs[0][1:]).only(usable), _Joins(pair_n, *pairs[1][1:]).only(usable)]
+        spelled_p, spelled_n = np.unique(token_p), np.unique(token_n)
+        joined_p = np.setdiff1d(np.unique(joins[0].words), spelled_p)
+        joined_n = np.setdiff1d(np.unique(joins[1].words), spelled_n)
+        token_p, token_n = same[token_p], same[token_n]
+        self.party = _side(token_p, lists[0][1], joins[0].meaning(same))
+        self.name = _side(token_n, lists[1][1], joins[1].meaning(same))
         # Document frequency counts each core of the registry once, however often it repeats the token.
         owner = np.repeat(np.arange(len(names), dtype=np.int64), np.diff(self.name.edges))
-        held = np.unique(owner * max(1, len(self.words)) + token_n) % max(1, len(self.words))
-        frequency = np.bincount(held, minlength=len(self.words)).astype(np.int64)
+        held = np.unique(owner * max(1, count) + token_n) % max(1, count)
+        frequency = np.bincount(held, minlength=count).astype(np.int64)
         self.information = information_milli(frequency, max(len(names), weights.names_floor))
-        generic = pc.is_in(coded.dictionary, value_set=pa.array(sorted(weights.generic), pa.string()))
-        factor = np.where(generic.to_numpy(zero_copy_only=False), weights.generic_percent, 100)
+        kinds = [lexicon.kind.get(word, 0) for word in self.words.tolist()]
+        shares = np.array([100, weights.generic_percent, weights.place_percent], dtype=np.int64)
         # At least 1, so that a name of very frequent tokens still has a coverage.
-        self.information = np.maximum(1, self.information * factor // 100)
+        self.information = np.maximum(1, self.information * shares[np.array(kinds, dtype=np.int64)] // 100)
         digit = pc.match_substring_regex(coded.dictionary, r"\d")
         self.digit: Flags = digit.to_numpy(zero_copy_only=False).astype(bool)
-        self.letters = _letter_masks(self.words.tolist(), self.lengths)
+        alike = find_alike(self.words, spelled_p, spelled_n, joined_p, joined_n, weights)
+        self.alike = _by_meaning(alike, same, told, self.lengths)
+        self._keys = self.alike.party << 32 | self.alike.name
+        self._fuzzy: Flags = np.zeros(count, dtype=bool)
+        self._fuzzy[self.alike.party] = True
+        self._first = np.array([ord(word[0]) for word in self.words.tolist()], dtype=np.int64)
 
     def align(self, party: Ints, name: Ints) -> Alignment:
         """Align pairs of cores, given as positions in the lists of the constructor."""
@@ -106,7 +134,7 @@ class Tokens:
         likely = left_single | right_single  # two joins would say nothing that the tokens do not say
         pair, left, right = pair[likely], left[likely], right[likely]
         plain = (left_single & right_single)[likely]
-        alike = self._similarity(self.party.entry_token[left], self.name.entry_token[right], plain)
+        alike = self._likeness(self.party.entry_token[left], self.name.entry_token[right], plain)
         found = alike > 0
         pair, left, right, plain, alike = pair[found], left[found], right[found], plain[found], alike[found]
 
@@ -117,18 +145,38 @@ class Tokens:
             base = starts(sizes)
             covered = np.zeros(int(base[-1]), dtype=np.int64)
             np.maximum.at(covered, base[pair[plain]] + side.entry_first[entry[plain]], alike[plain])
-            for position in (side.entry_first, side.entry_last):
-                place = base[pair[~plain]] + position[entry[~plain]]
-                better = alike[~plain] > covered[place]
-                joined[pair[~plain][better]] = True
-                np.maximum.at(covered, place, alike[~plain])
+            for offset in range(3):
+                position = side.entry_first[entry] + offset
+                within = ~plain & (position <= side.entry_last[entry])
+                place = base[pair[within]] + position[within]
+                better = alike[within] > covered[place]
+                joined[pair[within][better]] = True
+                np.maximum.at(covered, place, alike[within])
             cover.append(covered)
         return self._sum_up(party, name, cover, joined)
+
+    def _reworded(self, party: Ints, name: Ints) -> Flags:
+        left, right = self._wording
+        other: Flags = (left[0][party] != right[0][name]) & (left[1][party] == right[1][name])
+        return other
+
+    def _likeness(self, left: Ints, right: Ints, plain: Flags) -> Ints:
+        """Return the likeness of words given by number: 10000 for equal ones, else what was worked out, or 0."""
+        value = np.where(left == right, FULL, 0)
+        asked = np.flatnonzero((left != right) & self._fuzzy[left])
+        if len(self._keys):
+            keys = left[asked] << 32 | right[asked]
+            at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            value[asked] = np.where(self._keys[at] == keys, self.alike.value[at], 0)
+        lone_l, lone_r = self.lengths[left] == 1, self.lengths[right] == 1
+        initial = plain & (lone_l ^ lone_r) & (self._first[left] == self._first[right])
+        value[initial] = self.weights.initial // KINDS * KINDS + PART
+        return value
 
     def _sum_up(self, party: Ints, name: Ints, cover: list[Ints], joined: Flags) -> Alignment:
         count = len(party)
         shares, agreements, masses = [], [], []
-        typo, extra, numbers = (np.zeros(count, dtype=bool) for _ in range(3))
+        typo, sound, extra, numbers = (np.zeros(count, dtype=bool) for _ in range(4))
         for side, core, covered in ((self.party, party, cover[0]), (self.name, name, cover[1])):
             sizes = np.diff(side.edges)[core]
             owner = np.repeat(np.arange(count, dtype=np.int64), sizes)
@@ -140,41 +188,43 @@ class Tokens:
             shares.append(agreeing // np.maximum(mass, 1))
             agreements.append(agreeing // FULL)
             masses.append(mass)
-            typo[owner[(covered > 0) & (covered < FULL)]] = True
+            inexact = (covered > 0) & (covered < FULL)
+            typo[owner[inexact & (covered % KINDS != SOUND)]] = True
+            sound[owner[inexact & (covered % KINDS == SOUND)]] = True
             extra[owner[covered == 0]] = True
-            numbers[owner[(covered < FULL) & self.digit[token]]] = True
+            numbers[owner[(covered == 0) & self.digit[token]]] = True
         return Alignment(
-            shares[0], shares[1], np.minimum(*agreements), np.minimum(*masses), typo, joined, extra, numbers
-        )
-
-    def _similarity(self, left: Ints, right: Ints, fuzzy: Flags) -> Ints:
-        """Return the similarity of token pairs in basis points: equal, within the allowed edits if ``fuzzy``, or 0."""
-        weights = self.weights
-        alike = np.where(left == right, FULL, 0).astype(np.int64)
-        longer = np.maximum(self.lengths[left], self.lengths[right])
-        edits = np.where((longer >= weights.typo_from) & fuzzy, longer // weights.letters_per_edit, 0)
-        differing = np.bitwise_count(self.letters[left] ^ self.letters[right])
-        # Exact prune: one edit changes the length by at most one and the set of letters by at most two.
-        maybe = np.flatnonzero(
-            (left != right)
-            & (np.abs(self.lengths[left] - self.lengths[right]) <= edits)
-            & (differing <= 2 * edits)
-            & ~self.digit[left]
-            & ~self.digit[right]
-        )
-        if len(maybe):
-            keys, place = np.unique(left[maybe] * len(self.words) + right[maybe], return_inverse=True)
-            first, second = keys // len(self.words), keys % len(self.words)
-            distance = process.cpdist(
-                self.words[first].tolist(), self.words[second].tolist(), scorer=OSA.distance, dtype=np.int32
-            ).astype(np.int64)[place]
-            near = distance <= edits[maybe]
-            alike[maybe[near]] = FULL * (longer[maybe][near] - distance[near]) // longer[maybe][near]
-        return alike
+            shares[0], shares[1], np.minimum(*agreements), masses[0], masses[1],
+            typo, sound, joined, extra, numbers, self._reworded(party, name),
+        )  # fmt: skip
 
 
-def _columns(part: Alignment) -> tuple[Any, ...]:
-    return tuple(getattr(part, name) for name in Alignment.__slots__)
+def _by_meaning(alike: Likeness, same: Ints, told: Flags, lengths: Ints) -> Likeness:
+    """Return likenesses of meanings: of the spellings of one, the nearest counts, and short ones not at all."""
+    risky = told[alike.party] | told[alike.name]
+    kept = ~risky | (np.minimum(lengths[alike.party], lengths[alike.name]) >= TOLD)
+    party, name, value = same[alike.party[kept]], same[alike.name[kept]], alike.value[kept]
+    order = np.lexsort((-value, name, party))
+    party, name, value = party[order], name[order], value[order]
+    first = np.ones(len(party), dtype=bool)
+    first[1:] = (party[1:] != party[:-1]) | (name[1:] != name[:-1])
+    first &= party != name
+    return Likeness(party[first], name[first], value[first])
+
+
+def _wording(tokens: Ints, same: Ints, told: Flags, lengths: Ints) -> tuple[Ints, Ints]:
+    """Return per core the sum of its words that have a meaning in the lexicon, and the sum of those meanings."""
+    owner = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
+    known = told[tokens]
+    words, meanings = np.zeros(len(lengths), dtype=np.int64), np.zeros(len(lengths), dtype=np.int64)
+    np.add.at(words, owner[known], tokens[known] + 1)
+    np.add.at(meanings, owner[known], same[tokens[known]] + 1)
+    return words, meanings
+
+
+def _columns(part: Alignment) -> tuple[npt.NDArray[Any], ...]:
+    return (part.party_bp, part.name_bp, part.evidence_milli, part.party_mass, part.name_mass,
+            part.typo, part.sound, part.joined, part.extra, part.numbers, part.reworded)  # fmt: skip
 
 
 def _split(cores: list[str]) -> tuple[Any, Ints]:
@@ -187,45 +237,51 @@ def _split(cores: list[str]) -> tuple[Any, Ints]:
     return tokens.filter(pa.array(kept)), np.bincount(owner, minlength=len(cores)).astype(np.int64)
 
 
-def _neighbours(tokens: Any, lengths: Ints) -> tuple[Any, Ints]:
-    """Return each token of a core joined with the next one, and the position of the first among all tokens."""
+def _neighbours(tokens: Any, lengths: Ints) -> tuple[Any, Ints, Ints]:
+    """Return neighbouring tokens of a core written as one (two, or three short ones), and where they begin and end.
+
+    Positions are those among all tokens of the side.
+    """
     place = spans(lengths)
-    first = np.flatnonzero(place < np.repeat(lengths, lengths) - 1)
-    joined = pc.binary_join_element_wise(tokens.take(pa.array(first)), tokens.take(pa.array(first + 1)), "")
-    return joined, first
+    size = pc.utf8_length(tokens).to_numpy(zero_copy_only=False).astype(np.int64)
+    room = np.repeat(lengths, lengths) - place
+    first = np.flatnonzero(room > 1)
+    three = np.flatnonzero(room > 2)
+    small = size <= SHORT
+    three = three[small[three] & small[three + 1] & small[three + 2]]
+    words = [
+        pc.binary_join_element_wise(*(tokens.take(pa.array(begin + k)) for k in range(many)), "")
+        for begin, many in ((first, 2), (three, 3))
+    ]
+    return pa.concat_arrays(words), np.concatenate([first, three]), np.concatenate([first + 1, three + 2])
 
 
 @dataclass(frozen=True, slots=True)
 class _Joins:
-    """Neighbouring tokens written as one: vocabulary number, and position of the first among all tokens of the side."""
+    """Neighbouring tokens written as one: vocabulary number, first and last position among all tokens of the side."""
 
     words: Ints
     first: Ints
+    last: Ints
 
     def only(self, usable: Flags) -> "_Joins":
         keep = usable[self.words]
-        return _Joins(self.words[keep], self.first[keep])
+        return _Joins(self.words[keep], self.first[keep], self.last[keep])
+
+    def meaning(self, same: Ints) -> "_Joins":
+        return _Joins(same[self.words], self.first, self.last)
 
 
-def _side(tokens: Ints, lengths: Ints, joins: _Joins) -> _Side:
-    first = joins.first
+def _side(tokens: Ints, lengths: Ints, joins: _Joins) -> Side:
     owner = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
     place = spans(lengths)
-    entry_owner = np.concatenate([owner, owner[first]])
+    entry_owner = np.concatenate([owner, owner[joins.first]])
     order = np.argsort(entry_owner, kind="stable")
-    return _Side(
+    return Side(
         tokens,
         starts(lengths),
         np.concatenate([tokens, joins.words])[order],
-        np.concatenate([place, place[first]])[order],
-        np.concatenate([place, place[first] + 1])[order],
+        np.concatenate([place, place[joins.first]])[order],
+        np.concatenate([place, place[joins.last]])[order],
         starts(np.bincount(entry_owner, minlength=len(lengths)).astype(np.int64)),
     )
-
-
-def _letter_masks(words: list[str], lengths: Ints) -> npt.NDArray[np.uint64]:
-    """Return for each word the set of its letters as a bit mask (code point modulo 64)."""
-    points = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-    masks = np.zeros(len(words), dtype=np.uint64)
-    np.bitwise_or.at(masks, np.repeat(np.arange(len(words)), lengths), np.uint64(1) << (points % np.uint64(64)))
-    return masks

@@ -213,7 +213,7 @@ def test_the_report_counts_what_it_did(match, world):
         world(f"t:{i:03}", [("primary", f"Zarvand {chr(65 + i % 26)}ETRO{chr(65 + i // 26)}")]) for i in range(60)
     ]
     report = match(["Zarvand Petro"], entities, MatchParams(1, 2, 3, max_candidates=7)).report
-    assert report.candidates.candidates_gram == 7
+    assert report.candidates.candidates_words == 7
     assert report.matches == report.high + report.medium + report.low <= 7
     assert report.candidates.names == 60
 
@@ -247,10 +247,10 @@ def test_batch_sizes_change_nothing(match, world, monkeypatch):
     parties, entities = _many(world, 120)
     whole = match(parties, entities, MatchParams(4000, 6000, 8000))
     for module, name, size in (
-        ("candidates", "CELLS", 500),
         ("candidates", "POSTINGS", 300),
         ("score", "PAIRS", 2048),
         ("tokens", "TOKEN_PAIRS", 97),
+        ("fuzzy", "PAIRS", 61),
     ):
         monkeypatch.setattr(f"omphalos.screening.match.{module}.{name}", size)
     assert match(parties, entities, MatchParams(4000, 6000, 8000)).rows == whole.rows

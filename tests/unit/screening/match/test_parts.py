@@ -1,5 +1,6 @@
 """Parameters, weights, candidates and the table of reasons."""
 
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -7,10 +8,10 @@ import duckdb
 import pytest
 
 from omphalos.screening.match import REASONS, MatchParams, MatchParamsError
-from omphalos.screening.match.candidates import _build_index, gram_sets
-from omphalos.screening.match.integers import log2_milli
+from omphalos.screening.match.lexicon import LexiconError, load_lexicon, parse_lexicon
 from omphalos.screening.match.params import load_weights, parse_weights
 from omphalos.screening.match.reasons import codes_sql
+from omphalos.screening.normalize.text import fold
 
 WEIGHTS = files("omphalos.screening.match").joinpath("weights.toml").read_text(encoding="utf-8")
 
@@ -40,19 +41,52 @@ def test_the_shipped_weights_are_whole():
     weights = load_weights()
     assert weights.scale_bp + weights.country_support == 10000
     negative = ("country_conflict", "unequal", "number_mismatch", "type_mismatch", "low_information", "weak_alias")
-    assert all(getattr(weights, name) < 0 for name in (*negative, "thin_evidence"))
-    assert "TRADING" in weights.generic
+    assert all(getattr(weights, name) < 0 for name in (*negative, "person_mismatch"))
+
+
+def test_the_shipped_lexicon_is_sound():
+    """Every word of the lexicon is a folded word with one meaning, and a meaning stands for itself."""
+    lexicon = load_lexicon()
+    words = {*lexicon.meaning, *lexicon.meaning.values(), *lexicon.kind}
+    assert all(word == fold(word) and " " not in word for word in words)
+    assert not set(lexicon.meaning) & set(lexicon.meaning.values())
+    assert lexicon.meaning["ZAVOD"] == "FACTORY"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version = ",
+        "version = 2",
+        """version = 2
+        trade = {A = "B", C = "B"}
+        names = {}
+        places = {}
+        trade_words = {words = ""}
+        place_words = {words = ""}""",
+        """version = 2
+        trade = {A = 5}
+        names = {}
+        places = {}
+        trade_words = {words = ""}
+        place_words = {words = ""}""",
+    ],
+)
+def test_damaged_lexicons_are_refused(text):
+    """A lexicon of another shape, or with a word of two meanings, is an error."""
+    with pytest.raises(LexiconError):
+        parse_lexicon(text)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("version = 1", "version = 1.5"),
-        ("version = 1", "version = true"),
-        ("version = 1", ""),
-        ("version = 1", "version = 1\nextra = 2"),
-        ("version = 1", "version = "),
-        ("[generic]", "[other]"),
+        ("version = 2", "version = 2.5"),
+        ("version = 2", "version = true"),
+        ("version = 2", ""),
+        ("version = 2", "version = 2\nextra = 2"),
+        ("version = 2", "version = "),
+        ("postings =", "other ="),
     ],
 )
 def test_damaged_weights_are_refused(old, new):
@@ -80,12 +114,12 @@ def test_every_reason_has_a_meaning_and_one_place():
 def test_codes_are_listed_in_order_and_empty_where_none_holds():
     """The SQL gives sorted codes joined by a semicolon, and empty text for none."""
     columns = ["country_relation", "name_kind", "equal_full", "extra", "joined", "legal_differs", "low", "numbers"]
-    columns += ["reordered", "scripts_differ", "craft", "typo"]
+    columns += ["reordered", "scripts_differ", "craft", "typo", "reworded", "sound", "person", "party_has_form"]
     with duckdb.connect() as con:
         kinds = [f"{column} {'TEXT' if i < 2 else 'BOOL'}" for i, column in enumerate(columns)]
         con.execute(f"CREATE TABLE t ({', '.join(kinds)})")
-        con.execute("INSERT INTO t VALUES ('conflict', 'weak', " + ", ".join(["true"] * 10) + ")")
-        con.execute("INSERT INTO t VALUES ('unknown', 'alias', " + ", ".join(["false"] * 10) + ")")
+        con.execute("INSERT INTO t VALUES ('conflict', 'weak', " + ", ".join(["true"] * 14) + ")")
+        con.execute("INSERT INTO t VALUES ('unknown', 'alias', " + ", ".join(["false"] * 14) + ")")
         every, none = con.execute(f"SELECT {codes_sql()}, {codes_sql(against_only=True)} FROM t").fetchall()
     assert every[0].split(";") == [reason.code for reason in REASONS if reason.code != "COUNTRY_SUPPORT"]
     assert every[1].split(";") == [reason.code for reason in REASONS if reason.against]
@@ -99,18 +133,18 @@ def test_the_documentation_names_every_reason(request: Any):
         assert f"| `{reason.code}` | {'against' if reason.against else ''} | {reason.meaning} |" in text
 
 
-def test_candidates_are_cut_by_weight_then_entity_then_name(match, world):
-    """Of equally near names the first by (entity_id, name_no) stay; nearer ones come before all of them."""
+def test_candidates_are_cut_by_weight_then_order(match, world):
+    """Of the names the nearest stay, of equally near ones the first; equal names of several entities count once."""
     entities = [world(f"t:{i}", [("primary", "Zarvand Kolmerov"), ("alias", "Zarvand Kolmerow")]) for i in range(5)]
     entities.append(world("t:9", [("primary", "Zarvand Kolmerix")]))
-    outcome = match(["Zarvand Kolmeri"], entities, MatchParams(1, 2, 3, max_candidates=4))
-    assert outcome.report.candidates.candidates_gram == 4
-    assert {row["entity_id"] for row in outcome.rows} == {"t:0", "t:1", "t:9"}
+    outcome = match(["Zarvand Kolmeri"], entities, MatchParams(1, 2, 3, max_candidates=2))
+    assert outcome.report.candidates.candidates_words == 2
+    assert {row["entity_id"] for row in outcome.rows} == {"t:0", "t:1", "t:2", "t:3", "t:4", "t:9"}
 
 
 def test_equally_near_names_are_cut_in_order_of_entity(match, world):
     """Of two different names that are equally near, the one of the first entity stays."""
-    entities = [world("t:0", [("primary", "Zarvand Kolmerx")]), world("t:1", [("primary", "Zarvand Kolmery")])]
+    entities = [world("t:0", [("primary", "Zarvand Kolmert")]), world("t:1", [("primary", "Zarvand Kolmerd")])]
     for order in (entities, entities[::-1]):
         assert match(["Zarvand Kolmer"], order, MatchParams(1, 2, 3, max_candidates=1)).one()["entity_id"] == "t:0"
 
@@ -121,14 +155,14 @@ def test_equal_names_are_never_cut(match, world):
     assert len(match(["Zarvand Petrokimya"], entities, MatchParams(max_candidates=1)).rows) == 9
 
 
-def test_too_frequent_grams_are_dropped_and_counted(match, world, monkeypatch):
-    """A gram in more names than the cap selects nobody; the report says how many went."""
-    names = [chr(65 + i % 26) * 3 + chr(65 + i // 26) * 3 for i in range(600)]
-    entities = [world(f"t:{i:03}", [("primary", f"Zarvand {name}")]) for i, name in enumerate(names)]
-    outcome = match(["Zarvand Qwrtpl"], entities, MatchParams(1, 2, 3))
-    assert outcome.report.candidates.grams_dropped == 7
-    assert outcome.report.candidates.candidates_gram == 0
-    # The dropped grams do not weigh on the names either: what is left of this one are seven grams of its second word.
-    index = _build_index([f"ZARVAND {name}" for name in names], load_weights())
-    sizes = gram_sets(names).sizes
-    assert 0 < index.mass[0] <= sizes[0] * log2_milli(16384, 1)
+def test_rare_words_are_looked_up_first(match, world, monkeypatch):
+    """Where a party's words have more names than may be looked at, its rarest words decide, and the rest is counted."""
+    small = replace(load_weights(), postings=50)
+    monkeypatch.setattr("omphalos.screening.match.candidates.load_weights", lambda: small)
+    entities = [
+        world(f"t:{i:03}", [("primary", f"Zarvand {'BCDFGHKL'[i // 8]}olmer{'AEIOUXYZ'[i % 8]}x")]) for i in range(60)
+    ]
+    entities.append(world("t:x", [("primary", "Pramtos Quindel")]))
+    outcome = match(["Zarvand Quindel"], entities, MatchParams(1, 2, 3))
+    assert {row["entity_id"] for row in outcome.rows} == {"t:x"}
+    assert outcome.report.candidates.entries_left_out == 1
