@@ -12,7 +12,7 @@ from typing import Final
 
 from omphalos.cli.output import Out
 
-STAGES: Final = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "record")
+STAGES: Final = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "warehouse", "record")
 PATIENCE_SECONDS: Final = 0.5
 REDRAW_SECONDS: Final = 0.5
 _WIDTH: Final = 20

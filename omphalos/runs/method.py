@@ -1,9 +1,9 @@
 """The method of a run: the code and data that compute, as a tree in the store.
 
 Rules of this file: the method is every source and data file of the floors that compute (``format``, ``tables``,
-``screening``) and the contracts in ``warehouse/``, and nothing else; a checkout and an installed wheel hold the
-same files and so give the same tree id. Compiled bytecode, tests and the command line are not part of it. Versions of
-libraries are recorded in the manifest's environment.
+``warehouse``, ``screening``) and the dbt project with its contracts in ``warehouse/``, and nothing else; a checkout
+and an installed wheel hold the same files and so give the same tree id. Compiled bytecode, tests and the command
+line are not part of it. Versions of libraries are recorded in the manifest's environment.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from omphalos.shipped import package_folder, shipped
 from omphalos.store.store import Store
 from omphalos.store.trees import put_paths
 
-COMPUTING_FLOORS: Final = ("format", "tables", "screening")
-SUFFIXES: Final = frozenset({".py", ".toml", ".json", ".csv", ".txt", ".sql"})
+COMPUTING_FLOORS: Final = ("format", "tables", "warehouse", "screening")
+SUFFIXES: Final = frozenset({".py", ".toml", ".json", ".csv", ".txt", ".sql", ".yml"})
 
 
 def method_files() -> dict[str, Path]:

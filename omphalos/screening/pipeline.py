@@ -1,10 +1,10 @@
 """The screening pipeline: from the inputs of a run to every payload file of it.
 
 Rules of this file: it reads only the files of the run's ``inputs/`` folder and writes only payload files beside
-them, so that a recorded run can be computed again from what it holds. Six stages in a fixed order; each leaves
-tables on one DuckDB connection, and nothing leaves the connection but through the writers of ``tables``. Every
-record of the feed ends either in ``trade_feed`` or in quarantine, and the sum is checked. No clock, environment or
-path of the machine is read.
+them, so that a recorded run can be computed again from what it holds. The stages leave tables on one DuckDB
+connection, in a fixed order, and nothing leaves it but through the writers of ``tables``; the marts are built last,
+from those files. Every record of the feed ends either in ``trade_feed`` or in quarantine, and the sum is checked. No
+clock, environment or path of the machine is read.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +30,9 @@ from omphalos.screening.review import build_review
 from omphalos.tables.check import duplicates, quote, violations
 from omphalos.tables.contract import load_contract
 from omphalos.tables.write import TableFile, write_csv, write_parquet, write_sqlite
+from omphalos.warehouse.marts import Limits, write_marts
 
-STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package")
+STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse")
 REGISTRY_TABLES: Final = ("registry", "registry_names", "registry_addresses", "registry_identifiers")
 WAREHOUSE_TABLES: Final = ("trade_feed", "registry", "entity_matches", "entity_scores")
 DEFAULT_CURRENCY: Final = "XXX"  # ISO 4217: no currency is involved
@@ -165,12 +166,14 @@ def screen(
         build_review(con, currency)
         con.execute("create view review_queue as select * from review")
         progress("package")
-        _package(con, run, work, done)
+        _package(con, run, done)
         truth = _truth(con, inputs.truth, done) if inputs.truth else None
-        _report(run, done, "validation", {**counts, "warehouse": done.summary.pop("warehouse")})
         _report(run, done, "matching", reports.matching(con, report, match, truth))
         _report(run, done, "scoring", reports.scoring(con, currency))
         done.summary |= reports.headline(con, counts)
+    progress("warehouse")
+    tables = _warehouse(run, work, resources, done)
+    _report(run, done, "validation", {**counts, "warehouse": tables})
     return done
 
 
@@ -271,7 +274,7 @@ def _hold_to_contract(con: Any, table: str) -> None:
         )
 
 
-def _package(con: Any, run: Path, work: Path, done: Screening) -> None:
+def _package(con: Any, run: Path, done: Screening) -> None:
     """Write the tables as files of the run."""
     for name, role, folder in _PARQUET_FILES:
         path = f"{folder}/{name}.parquet"
@@ -281,13 +284,28 @@ def _package(con: Any, run: Path, work: Path, done: Screening) -> None:
         path = f"{folder}/{name}.csv"
         (run / folder).mkdir(exist_ok=True)
         done.files.append(PayloadFile(path, role, CSV, write_csv(con, name, load_contract(name), run / path)))
+
+
+def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> list[dict[str, Any]]:
+    """Build the marts, and write them and the base tables into one SQLite file; return what that file holds.
+
+    The engine of the screening is closed by now, so that the two never hold memory at the same time.
+    """
+    scratch = work / "warehouse"
+    scratch.mkdir()
+    _, marts = write_marts(run, scratch, Limits(resources.threads, resources.memory_limit))
+    done.files += [PayloadFile(mart.path, mart.role, mart.media_type, mart.table) for mart in marts]
+    places = {Path(file.path).stem: file.path for file in done.files if file.media_type == PARQUET}
+    tables = [*WAREHOUSE_TABLES, *(Path(mart.path).stem for mart in marts if mart.role == "mart")]
     path = "warehouse/warehouse.sqlite"
     (run / "warehouse").mkdir()
-    pairs = [(name, load_contract(name)) for name in WAREHOUSE_TABLES]
-    tables = write_sqlite(con, pairs, run / path, work)
+    with duckdb.connect(config={"threads": resources.threads, "memory_limit": resources.memory_limit}) as con:
+        for table in tables:
+            con.execute(f"create view {table} as select * from read_parquet({quote(str(run / places[table]))})")
+        written = write_sqlite(con, [(table, load_contract(table)) for table in tables], run / path, scratch)
     done.files.append(PayloadFile(path, "warehouse", SQLITE))
-    done.summary["warehouse"] = [
-        {"table": name, "rows": table.rows, "fingerprint": table.fingerprint} for name, table in sorted(tables.items())
+    return [
+        {"table": name, "rows": table.rows, "fingerprint": table.fingerprint} for name, table in sorted(written.items())
     ]
 
 

@@ -285,7 +285,7 @@ def test_a_full_disk(mounted: Path, call: "Call") -> None:
 
 def test_a_read_only_store(mounted: Path, case: Path, call: "Call") -> None:
     """On a read-only store what reads works, and what writes is refused with the reason."""
-    subprocess.run(["mount", "-o", "remount,size=8m", str(mounted)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=32m", str(mounted)], check=True)
     assert call("run", "job.toml", "--store", str(mounted)).code == 0
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
     for argv in (["log"], ["verify", "latest"], ["status"], ["show", "latest"], ["checkout", "latest", "copy"]):

@@ -205,6 +205,6 @@ def test_the_line_of_progress() -> None:
     """The line shows the part that is done, the stage and the seconds, and fits a narrow terminal."""
     state = Progress()
     state("score")
-    assert state.line() == "[##########          ] score     0 s"
+    assert state.line() == "[########            ] score     0 s"
     state("unheard of")
     assert len(state.line()) < 60

@@ -154,7 +154,7 @@ def test_a_stranger_in_the_way_is_not_overwritten(
 
 
 @pytest.mark.parametrize(
-    "stage", ["inputs", "ingest", "normalize", "match", "score", "review", "package", "record", "end"]
+    "stage", ["inputs", "ingest", "normalize", "match", "score", "review", "package", "warehouse", "record", "end"]
 )
 def test_a_failure_at_any_stage_leaves_nothing_visible(
     tmp_path: Path, stage: str, feed_job: Callable[..., Job], make_machine: Callable[..., Machine]
