@@ -1,6 +1,8 @@
 """Time the warehouse stage and the catalog on a run that is a multiple of another.
 
-    .venv/bin/python benchmarks/warehouse.py RUN_DIRECTORY [--times 10] [--work FOLDER] [--targets duckdb,sqlite]
+    .venv/bin/python benchmarks/warehouse.py [RUN_DIRECTORY] [--times 10] [--work FOLDER] [--targets duckdb,sqlite]
+
+Without RUN_DIRECTORY the reference job is run first.
 
 The shipments of RUN_DIRECTORY are repeated under new ids (parties and lists stay as they are): the volume is real,
 the variety is that of the run. Printed: seconds for each part of the stage, the slowest models and tests, the peak
@@ -12,6 +14,9 @@ import argparse
 import resource
 import shutil
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -72,13 +77,30 @@ def peak() -> int:
 
 
 def main() -> None:
+    """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--work", type=Path, default=Path("warehouse-benchmark"))
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--targets", default="duckdb")
     parser.add_argument("--memory", default="2GiB")
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        given.work = given.work or Path(folder)
+        given.run = given.run or reference_run(Path(folder))
+        measure(given)
+
+
+def reference_run(folder: Path) -> Path:
+    """Run the reference job in a store below ``folder`` and return its run directory."""
+    place = folder / "reference"
+    place.mkdir()
+    done = subprocess.run([sys.executable, "-m", "omphalos", "run"], cwd=place, stdout=subprocess.PIPE, check=True)
+    return place / "artifacts/runs" / done.stdout.decode().split()[-1]
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Multiply the run, time everything, and print it."""
     big, work = given.work / "run", given.work / "scratch"
     if not big.is_dir():
         multiply(given.run, big, given.times)
