@@ -236,6 +236,12 @@ class Catalog:
         """Yield what the index knows in ascending order of id, from the first whose id is not below ``prefix``."""
         return self.ask(lambda index: index.items(prefix))
 
+    def forget_segment(self, name: str) -> None:
+        """Take out a segment that was moved away; who still reads from it can."""
+        self.packs.drop(name)
+        self.ask(lambda index: index.update(dropped=[name], bump=True))
+        self._healed = None
+
     def gaps(self, name: str, size: int) -> list[Gap]:
         """Return what is no record in a segment."""
         found: list[Gap] = []

@@ -20,7 +20,7 @@ from omphalos.format.ids import ObjectId
 
 MAP_BYTES: Final = 1 << 28
 _READERS: Final = 512
-_TABLES: Final = (b"objects", b"segments", b"stat", b"condemned", b"meta")
+_TABLES: Final = (b"objects", b"segments", b"stat", b"condemned", b"meta", b"verified")
 _PLACE: Final = struct.Struct("<IQIB")
 _SEGMENT: Final = struct.Struct("<IQ")
 _COUNTER: Final = struct.Struct("<Q")
@@ -265,6 +265,51 @@ class Index:
             txn.drop(condemned, delete=False)
             txn.cursor(condemned).putmulti((oid, b"") for oid in ids)
             txn.put(b"leases", "\n".join(held).encode(), db=meta)
+
+        self._run(work, write=True)
+
+    def sweep(self, oids: Iterable[ObjectId]) -> list[Entry]:
+        """Take those of ``oids`` that are still condemned out of the index and the set; return their places."""
+        wanted = sorted(oids)
+
+        def work(txn: Any) -> list[tuple[ObjectId, bytes | None]]:
+            condemned, objects = self._db[b"condemned"], self._db[b"objects"]
+            return [(oid, txn.pop(oid, db=objects)) for oid in wanted if txn.delete(oid, db=condemned)]
+
+        rows = self._run(work, write=True)
+        places = [(oid, self._decode(value) if value is not None else None) for oid, value in rows]
+        return [Entry(oid, place or Place("", 0, 0, 0, False)) for oid, place in places]
+
+    def while_condemned(self, oids: Iterable[ObjectId], work: Callable[[ObjectId], None]) -> None:
+        """Call ``work`` for each id still condemned, and take it out of the set, with every other writer waiting."""
+        wanted = sorted(oids)
+
+        def each(txn: Any) -> None:
+            for oid in wanted:
+                if txn.delete(oid, db=self._db[b"condemned"]):
+                    work(oid)
+
+        self._run(each, write=True)
+
+    def verified(self) -> dict[str, int]:
+        """Return when each unit was last verified, as a number that grows with every verification."""
+        if self._env is None:
+            return {}
+        rows = self._run(lambda txn: list(txn.cursor(self._db[b"verified"])))
+        return {key.decode("ascii", "replace"): int.from_bytes(value, "little") for key, value in rows}
+
+    def set_verified(self, units: Iterable[str], number: int, known: Iterable[str]) -> None:
+        """Note that units were verified; forget those that are not ``known`` any more."""
+        if self._env is None:
+            return
+        units, stay = sorted(units), {name.encode() for name in known}
+
+        def work(txn: Any) -> None:
+            table = self._db[b"verified"]
+            for unit in units:
+                txn.put(unit.encode(), number.to_bytes(8, "little"), db=table)
+            for key in [key for key, _ in txn.cursor(table) if key not in stay]:
+                txn.delete(key, db=table)
 
         self._run(work, write=True)
 

@@ -134,6 +134,7 @@ class ObjectStore:
         self._lease: Lease | None = None
         self._leased_by = 0
         self._condemned = False
+        self._epoch: int | None = None  # when this instance first looked
         self._shards: frozenset[int] | None = None  # of loose objects, as the batch found them
         self._pending: dict[ObjectId, Place] = {}  # appended, and not in the index yet
         self._resurrected: list[ObjectId] = []
@@ -202,6 +203,8 @@ class ObjectStore:
             self._lease = Lease(self._disk, self._root / "objects" / "leases")
             self._leased_by = os.getpid()
             self._condemned = self.catalog.ask(lambda index: index.has_condemned())
+            if self._epoch is None:
+                self._epoch = self.catalog.ask(lambda index: index.epoch())
 
     def _commit(self) -> None:
         """Make everything appended durable, then let the index name it."""
@@ -285,8 +288,12 @@ class ObjectStore:
         if oid in self._pending:
             return True
         if self._condemned and self.catalog.ask(lambda index: index.is_condemned(oid)):
+            if not self._is_small(size) or self.loose.has(oid):
+                # A file has one place: it is taken out of the set at once, and then is there, or is not.
+                self.catalog.ask(lambda index: index.update(resurrected=[oid]))
+                return self.loose.settled(oid, size)
             self._resurrected.append(oid)
-            return False  # written again elsewhere: gc may take what is there at any time
+            return False  # written again elsewhere: gc may take the record that is there at any time
         if self.catalog.known(oid) is not None:
             return True
         return (oid[0] in (self._shards or ()) or not self._is_small(size)) and self.loose.settled(oid, size)
@@ -301,6 +308,42 @@ class ObjectStore:
         self._pending[oid] = Place(writer.name, offset, len(data), kind, damaged=False)
         if writer.size >= packs.SEAL_BYTES or len(self._pending) >= _PENDING:
             self._commit()
+
+    def copy_record(self, kind: int, oid: ObjectId, data: bytes) -> None:
+        """Append an object although there is a record of it, so that the other may go; inside a batch."""
+        if oid not in self._pending:
+            with translated("copying an object"):
+                self._append(kind, oid, data)
+
+    def end_lease(self) -> None:
+        """Give the lease back, outside a batch; the next put takes one again and looks anew."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def secure(self, oid: ObjectId) -> None:
+        """See to it, under the lock of the refs, that gc takes nothing below an object that a ref will name.
+
+        Raises:
+            ObjectMissing: gc, which ran since this instance first looked, has taken something of it.
+        """
+        from omphalos.store.closure import closure
+
+        catalog = self.catalog
+        with translated("looking for what gc condemned"):
+            if not catalog.ask(lambda index: index.has_condemned()) and (
+                self._epoch is None or self._epoch == catalog.ask(lambda index: index.epoch())
+            ):
+                return
+            seen: set[ObjectId] = set()
+            below: list[ObjectId] = []
+            for met in closure(self, oid, seen):
+                if isinstance(met.problem, ObjectMissing) or not self.has(met.id):
+                    if met.id == oid and self._epoch is None:
+                        return  # it was never here; a ref may wait for its object
+                    raise ObjectMissing(met.id)
+                below.append(met.id)
+            catalog.ask(lambda index: index.update(resurrected=below))
 
     def put_file(self, path: Path) -> StoredFile:
         """Store the file at ``path`` as a blob, streamed; the digests are of the bytes that were stored.

@@ -109,6 +109,13 @@ class Packs:
         os.close(fd)
         return data
 
+    def drop(self, name: str) -> None:
+        """Stop reading from a segment that was moved away, at a time when no other thread reads."""
+        with self._lock:
+            fd = self._fds.pop(name, None)
+            if fd is not None:
+                os.close(fd)
+
     def close(self) -> None:
         """Close what was opened; no other thread may be reading."""
         with self._lock:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import ClassVar, Final
@@ -25,6 +25,7 @@ from omphalos.store import durable
 from omphalos.store.durable import DISK, REF_MODE, Disk, Incoming, translated
 
 LOCK_NAME: Final = ".lock"
+HOLDS: Final = "holds/"
 _TEMP_PREFIX: Final = ".new-"
 _LOCK_TRIES: Final = 1000
 _LOCK_PAUSE_SECONDS: Final = 0.01
@@ -81,11 +82,29 @@ def _short(oid: ObjectId | None) -> str:
     return "nothing" if oid is None else oid.hex()[:SHORT_DIGITS]
 
 
-class RefStore:
-    """The refs under ``root/refs``; ``root`` is the store's folder."""
+class RefHeld(OmphalosError):
+    """A hold stands on a run, so its ref can be neither moved nor deleted."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK, lock_tries: int = _LOCK_TRIES) -> None:
+    kind: ClassVar[ErrorKind] = ErrorKind.LOCKED
+    id: ClassVar[str] = "refHeld"
+
+
+class RefStore:
+    """The refs under ``root/refs``; ``root`` is the store's folder.
+
+    ``secure`` is called with the id a ref is about to name, under the lock, and may refuse by raising.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        disk: Disk = DISK,
+        lock_tries: int = _LOCK_TRIES,
+        secure: Callable[[ObjectId], None] | None = None,
+    ) -> None:
         self._disk = disk
+        self._secure = secure
         self._folder = root / "refs"
         self._lock_tries = lock_tries
 
@@ -138,13 +157,17 @@ class RefStore:
         Raises:
             BadRefName: the name breaks the path rules, has a part that begins with a dot, or is a folder of refs.
             RefConflict: it points elsewhere.
+            RefHeld: it is the ref of a run on which a hold stands.
             RefLocked: the lock was not free for ten seconds.
             RefDamaged: the ref file is damaged and ``old`` is not ``ANY``.
             StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
         """
         path = self._path(name)
-        with self._locked(), translated(f"moving ref {name!r}"):
-            self._expect(name, old)
+        with self.locked(), translated(f"moving ref {name!r}"):
+            if self._expect(name, old):
+                self._refuse_held(name)
+            if self._secure is not None:
+                self._secure(new)
             with contextlib.suppress(OSError):  # an empty folder, left by a process that died, must not block a name
                 self._disk.remove_folder(path)
             try:
@@ -162,9 +185,10 @@ class RefStore:
         Deleting a ref that does not exist is allowed with ``old=ANY`` or ``old=None``. Errors as for ``set``.
         """
         path = self._path(name)
-        with self._locked(), translated(f"deleting ref {name!r}"):
+        with self.locked(), translated(f"deleting ref {name!r}"):
             if not self._expect(name, old):
                 return
+            self._refuse_held(name)
             self._disk.remove(path)
             folder = path.parent
             durable.sync_folder(self._disk, folder)
@@ -212,8 +236,23 @@ class RefStore:
             raise RefConflict(name, old, found)
         return found is not None
 
+    def _refuse_held(self, name: str) -> None:
+        hold = HOLDS + name.removeprefix("runs/")
+        if name.startswith("runs/") and os.path.lexists(self._folder / hold):
+            raise RefHeld(
+                f"ref {name!r} is held",
+                hint=f"a hold stands on this run: 'refs/{hold}'; release it first, if you may",
+                undone="the ref was not moved",
+            )
+
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep every ref of the store as it is while the block runs; not to be nested.
+
+        Raises:
+            RefLocked: the lock was not free for ten seconds.
+            StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
+        """
         with translated("locking the refs"):
             fd = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:

@@ -37,7 +37,7 @@ class Store:
         self.root = root
         self.disk = disk
         self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
-        self.refs = RefStore(root, disk=disk)
+        self.refs = RefStore(root, disk=disk, secure=self.objects.secure)
 
     @classmethod
     def init(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:

@@ -1,0 +1,77 @@
+"""What a ref leads to: the run object, its trees and every blob, each tree node opened once.
+
+Rules of this file: nothing is raised for an object that cannot be read; it is yielded with the reason, and the walk
+goes on elsewhere. Memory is linear in the tree nodes met, not in the blobs.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from omphalos.format.errors import OmphalosError
+from omphalos.format.ids import Kind, ObjectId, from_hex
+from omphalos.format.manifest import decode_manifest
+from omphalos.format.tree import TreeEntry, decode_tree
+from omphalos.store.objects import ObjectStore
+
+
+class Met(NamedTuple):
+    """One object that is referred to: where, as what, of which size (-1 where nobody says), and why it is unusable."""
+
+    path: str
+    kind: Kind
+    id: ObjectId
+    size: int
+    problem: OmphalosError | None = None
+
+
+def closure(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterator[Met]:
+    """Yield everything below an object, itself first; what is below a node in ``seen`` is left out.
+
+    Blobs are yielded and not read; of the rest those that cannot be read or decoded carry the ``problem``.
+    """
+    try:
+        kind = objects.kind_of(oid)
+    except OmphalosError as problem:
+        yield Met("", "blob", oid, -1, problem)
+        return
+    if kind == "blob":
+        yield Met("", kind, oid, -1)
+    elif kind == "tree":
+        yield from _tree(objects, oid, "", seen)
+    else:
+        yield from _run(objects, oid, seen)
+
+
+def _run(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterator[Met]:
+    try:
+        manifest = decode_manifest(objects.read("run", oid))
+    except OmphalosError as problem:
+        yield Met("manifest.json", "run", oid, -1, problem)
+        return
+    yield Met("manifest.json", "run", oid, -1)
+    yield from _tree(objects, from_hex(manifest.tree), "", seen)
+    for file in manifest.control:
+        yield Met(file.path, "blob", from_hex(file.blake3), file.size)
+    method = from_hex(manifest.plan.method)
+    if objects.has(method):  # a run whose method was not stored says so when it is verified
+        yield from _tree(objects, method, "method/", seen)
+
+
+def _tree(objects: ObjectStore, root: ObjectId, prefix: str, seen: set[ObjectId]) -> Iterator[Met]:
+    todo = [(prefix, root, -1)]
+    while todo:
+        path, oid, size = todo.pop()
+        if oid in seen:
+            continue
+        seen.add(oid)
+        try:
+            entries: tuple[TreeEntry, ...] = decode_tree(objects.read("tree", oid))
+        except OmphalosError as problem:
+            yield Met(path, "tree", oid, size, problem)
+            continue
+        yield Met(path, "tree", oid, size)
+        for entry in entries:
+            if entry.kind == "tree":
+                todo.append((f"{path}{entry.name}/", entry.id, entry.size))
+            else:
+                yield Met(path + entry.name, "blob", entry.id, entry.size)
