@@ -1,5 +1,6 @@
 """A real PostgreSQL server, started on loopback and stopped by its process id: the same marts, and its failures."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from omphalos.tables.contract import load_contract
@@ -93,6 +95,23 @@ def test_three_engines_give_equal_tables(server: str, small_run: Path, work: Pat
     for name, mart in built["duckdb"].marts.items():
         contract = load_contract(name)
         assert (mart.rows, mart.fingerprint) == fingerprint(engine.batches(name, contract), contract)
+    engine.close(keep=False)
+
+
+def test_postgres_gives_back_what_it_took(server: str, work: Path) -> None:
+    """Hostile text, NULL beside the empty text, and the marks of COPY keep their fingerprint."""
+    spec = importlib.util.spec_from_file_location("engines", Path(__file__).with_name("test_engines.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    engines = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(engines)
+    rows = {(text, n): (other, n * 2**62 - 1) for text in engines.HOSTILE for n, other in enumerate([None, "", text])}
+    table = engines.table_of({key: (text, min(n, 2**63 - 1)) for key, (text, n) in rows.items()})
+    pq.write_table(table, work / "things.parquet")
+    engine = Postgres(server, "things", work)
+    engine.load("things", engines.CONTRACT, work / "things.parquet")
+    expected = fingerprint(table.to_batches(), engines.CONTRACT)
+    assert expected == fingerprint(engine.batches("things", engines.CONTRACT), engines.CONTRACT)
     engine.close(keep=False)
 
 
