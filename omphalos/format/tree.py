@@ -192,7 +192,7 @@ def _check_rows(rows: Sequence[_Row]) -> None:
 
 
 def _refuse_large_claim(data: bytes) -> None:
-    """Refuse a node by its header, before anything is decoded, if it claims too many entries; a cut header claims none."""
+    """Refuse a node by its header, before anything is decoded, if it claims too many entries; a cut one claims none."""
     if data[:1] == b"\xdd" and len(data) >= 5 and int.from_bytes(data[1:5], "big") > MAX_ENTRIES:
         raise TreeError(FindingId.OVERSIZE_LENGTH, f"a node claims more than {MAX_ENTRIES} entries")
 
