@@ -39,6 +39,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "compare": ("compare", "compare the declared artifacts of two runs by digest"),
     "verify": ("verify", "recompute everything a run claims"),
     "certify": ("certify", "execute a recorded plan again and compare"),
+    "sql": ("sql", "ask the analyst catalog about a run"),
     "backfill": ("later", "one run for each window of time (comes with a later version)"),
     "release": ("later", "build and verify release bundles (comes with a later version)"),
     "put": ("put", "store files as blobs and print their ids"),
