@@ -16,7 +16,7 @@ shipments = "int"
 
 [parameters.min_score]
 kind = "int"
-default = 6000
+default = 7500
 min = 0
 max = 10000
 about = "lowest score, in basis points"
