@@ -40,6 +40,9 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("verify", "recompute everything a run claims"),
     "certify": ("certify", "execute a recorded plan again and compare"),
     "sql": ("sql", "ask the analyst catalog about a run"),
+    "fsck": ("fsck", "read every object once and say what is wrong"),
+    "gc": ("gc", "name what no run needs, and free it where asked"),
+    "hold": ("hold", "keep a run from being deleted"),
     "backfill": ("later", "one run for each window of time (comes with a later version)"),
     "release": ("later", "build and verify release bundles (comes with a later version)"),
     "put": ("put", "store files as blobs and print their ids"),
@@ -48,10 +51,11 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "ls": ("ls", "list a tree"),
     "hash": ("hash", "print the id a file or folder would have; store nothing"),
     "ref": ("ref", "list, get, set and delete refs"),
+    "index": ("index", "make the index of the store anew"),
     "config": ("settings", "show the settings in force and where each was said"),
     "completion": ("completion", "print a shell completion script"),
 }
-PLUMBING: Final = ("put", "cat", "tree", "ls", "hash", "ref")
+PLUMBING: Final = ("put", "cat", "tree", "ls", "hash", "ref", "index")
 EXAMPLES: Final = ("omphalos run --scale small", "omphalos verify latest")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 # Where the contexts of one call keep what its common options said (click's own place for such things).

@@ -1,0 +1,92 @@
+"""fsck finds and repairs, gc names before it frees, a hold keeps a run, and the index can be made anew."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+
+
+def _some_object(store: Path, call: Call, name: str = "latest:reports/scoring.json") -> Path:
+    oid = call("cat", name, "--json").document["id"]
+    return store / "objects" / "large" / oid[:2] / oid[2:]
+
+
+def _damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[3] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def test_a_sound_store_is_sound(call: Call, store: Path) -> None:
+    """An untouched store has no problems, and every object and ref was looked at."""
+    document = call("fsck", "--json").document
+
+    assert (True, [], []) == (document["clean"], document["problems"], document["not_checked"])
+    assert 2 == document["refs"]
+    assert document["objects"] > 100
+
+
+def test_damage_is_found_and_repaired(call: Call, store: Path, reference: Path) -> None:
+    """A flipped bit is reported with the runs that need the object, and repaired from another store."""
+    _damage(_some_object(store, call))
+
+    said = call("fsck", "--json")
+    assert 1 == said.code
+    (problem,) = said.document["problems"]
+    assert "objectDamaged" == problem["id"]
+    assert any("reports/scoring.json" in place for place in problem["needed_by"])
+    assert 1 == call("fsck").code
+
+    assert 0 == call("fsck", "--repair", "--from", str(reference)).code
+    assert 0 == call("fsck").code
+    assert 0 == call("verify", "latest").code
+
+
+@pytest.mark.parametrize("argv", [["--repair"], ["--from", "."]])
+def test_repair_needs_a_source(call: Call, store: Path, argv: list[str]) -> None:
+    """Repair without a source, or a source without repair, is a usage error."""
+    assert 2 == call("fsck", *argv).code
+
+
+def test_gc_names_before_it_frees(call: Call, store: Path) -> None:
+    """What no ref leads to is named without being touched, and freed only when that is asked for."""
+    (store / "file").write_text("nobody needs this")
+    oid = call("put", "file", "--json").document["files"][0]["id"]
+
+    named = call("gc", "--json").document
+    assert [oid] == [item["id"] for item in named["unreachable"]]
+    assert 0 == call("cat", oid).code
+
+    freed = call("gc", "--free", "--reason", "test", "--json").document
+    assert [oid] == [item["id"] for item in freed["freed"]]
+    assert 10 == call("cat", oid).code
+    assert 0 == call("verify", "latest").code
+    assert oid in (store / "objects" / "deletions.log").read_text()
+
+
+def test_a_held_run_stays(call: Call, store: Path, first: str) -> None:
+    """A run on hold cannot lose its ref, and nothing it leads to is freed, until the hold is released."""
+    assert 0 == call("hold", "add", first).code
+    assert [first] == call("hold", "list", "--json").document["runs"]
+    oid = call("ref", "get", f"refs/runs/{first}", "--json").document["id"]
+
+    assert 0 != call("ref", "delete", f"refs/runs/{first}", "--old", oid).code
+
+    assert 0 == call("hold", "release", first).code
+    assert [] == call("hold", "list", "--json").document["runs"]
+    assert 0 == call("ref", "delete", f"refs/runs/{first}", "--old", oid).code
+
+
+def test_the_index_can_be_made_anew(call: Call, store: Path) -> None:
+    """After the index is gone everything is found again, and a rebuild says what it read."""
+    import shutil
+
+    shutil.rmtree(store / "objects" / "index", ignore_errors=True)
+
+    assert {"segments", "objects"} <= set(call("index", "rebuild", "--json").document)
+    assert 0 == call("fsck").code
+    assert 0 == call("verify", "latest").code
