@@ -1,7 +1,7 @@
 """The reference job: wall time, processor time, peak memory, and where the time goes.
 
-Usage: ``scripts/bench reference_job [--scale full|small] [--runs N]``. Each run is a process of its own in a store of its
-own; the medians are printed as a table for ``benchmarks/RESULTS.md``.
+Usage: ``scripts/bench reference_job [--scale full|small] [--runs N]``. Each run is a process of its own in a store
+of its own; the medians are printed as a table for ``benchmarks/RESULTS.md``.
 """
 
 import argparse

@@ -40,6 +40,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("verify", "recompute everything a run claims"),
     "certify": ("certify", "execute a recorded plan again and compare"),
     "sql": ("sql", "ask the analyst catalog about a run"),
+    "warehouse": ("warehouse", "build the marts of a run as a database"),
     "fsck": ("fsck", "read every object once and say what is wrong"),
     "gc": ("gc", "name what no run needs, and free it where asked"),
     "hold": ("hold", "keep a run from being deleted"),

@@ -34,7 +34,17 @@ from omphalos.warehouse.marts import Limits, write_marts
 
 STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse")
 REGISTRY_TABLES: Final = ("registry", "registry_names", "registry_addresses", "registry_identifiers")
-WAREHOUSE_TABLES: Final = ("trade_feed", "registry", "entity_matches", "entity_scores")
+# The four base tables, then what the analyst catalog reads beside them.
+WAREHOUSE_TABLES: Final = (
+    "trade_feed",
+    "registry",
+    "entity_matches",
+    "entity_scores",
+    "parties",
+    "shipment_parties",
+    "registry_names",
+    "review",
+)
 DEFAULT_CURRENCY: Final = "XXX"  # ISO 4217: no currency is involved
 
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -293,7 +303,8 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
     """
     scratch = work / "warehouse"
     scratch.mkdir()
-    _, marts = write_marts(run, scratch, Limits(resources.threads, resources.memory_limit))
+    built, marts = write_marts(run, scratch, Limits(resources.threads, resources.memory_limit))
+    done.summary["warehouse_warnings"] = len(built.warnings)
     done.files += [PayloadFile(mart.path, mart.role, mart.media_type, mart.table) for mart in marts]
     places = {Path(file.path).stem: file.path for file in done.files if file.media_type == PARQUET}
     tables = [*WAREHOUSE_TABLES, *(Path(mart.path).stem for mart in marts if mart.role == "mart")]
