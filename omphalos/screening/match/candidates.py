@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, spans, starts, whole
+from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, distinct, spans, starts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.tokens import Side, Tokens
 
@@ -160,7 +160,7 @@ def _index(tokens: Tokens, chosen: Ints) -> _Index:
     allowed = np.zeros(len(sizes), dtype=bool)
     allowed[chosen] = True
     kept = allowed[owner]
-    packed = np.unique(side.entry_token[kept] << 32 | owner[kept])
+    packed = distinct(side.entry_token[kept] << 32 | owner[kept])
     holders, names = packed >> 32, packed & 0xFFFFFFFF
     frequency = np.bincount(holders, minlength=words).astype(np.int64)
     held = np.flatnonzero(frequency)
@@ -194,7 +194,7 @@ def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Wei
     sizes = np.diff(side.entry_edges)[parties]
     entry = np.repeat(side.entry_edges[parties], sizes) + spans(sizes)
     owner = np.repeat(np.arange(len(parties), dtype=np.int64), sizes)
-    packed = np.unique(owner << 32 | side.entry_token[entry])  # a word that a name repeats counts once
+    packed = distinct(owner << 32 | side.entry_token[entry])  # a word that a name repeats counts once
     owner, word = packed >> 32, packed & 0xFFFFFFFF
     cost = index.cost[word]
     owner, word, cost = owner[cost > 0], word[cost > 0], cost[cost > 0]

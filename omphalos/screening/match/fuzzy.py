@@ -8,18 +8,17 @@ themselves.
 Sources: deletion neighbourhoods (Mor and Fraenkel 1982; Bocek, Hunt and Stiller 2007) over the consonants of `sounds`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, Indel
 
-from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, spans
+from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, distinct, spans, starts
 from omphalos.screening.match.params import Weights
 from omphalos.screening.match.sounds import sound_keys
 
@@ -27,6 +26,7 @@ EDIT, SOUND, PART = 1, 2, 3  # why two words are alike; kept in the two low bits
 KINDS: Final = 4
 WORD_CHARS: Final = 24  # longer words stand only for themselves
 PAIRS: Final = 1 << 20  # word pairs compared at once
+CHUNK: Final = 1 << 14  # words whose keys are held as text at once
 EXPANSIONS: Final = 96  # words that one word may stand for
 
 Words = npt.NDArray[np.object_]
@@ -49,7 +49,7 @@ def find_alike(
     ``party_joined`` and ``name_joined`` are neighbouring words written as one: they meet single words of the other side
     that sound the same, and nothing else.
     """
-    used = np.unique(np.concatenate([party, name, party_joined, name_joined]))
+    used = distinct(np.concatenate([party, name, party_joined, name_joined]))
     keys = {int(i): sound_keys(words[i]) if len(words[i]) <= WORD_CHARS else ("", "") for i in used}
     pairs = [
         _meet(_whole(keys, party), _whole(keys, name)),
@@ -59,9 +59,9 @@ def find_alike(
         _meet(_plain(words, party), _beginnings(words, name)),
         _meet(_beginnings(words, party), _plain(words, name)),
     ]
-    both = np.unique(np.concatenate(pairs, axis=0), axis=0) if pairs else np.zeros((0, 2), np.int64)
-    both = both[both[:, 0] != both[:, 1]]
-    left, right = both[:, 0], both[:, 1]
+    both = distinct(np.concatenate(pairs))
+    left, right = both >> 32, both & 0xFFFFFFFF
+    left, right = left[left != right], right[left != right]
     sound = np.array([keys[int(i)][0] for i in used], dtype=object)
     bones = np.array([keys[int(i)][1] for i in used], dtype=object)
     at_left, at_right = np.searchsorted(used, left), np.searchsorted(used, right)
@@ -82,39 +82,56 @@ def find_alike(
     return Likeness(left[order], right[order], value[order])
 
 
-_Keyed = tuple[list[str], list[int]]
+_Keyed = tuple[Ints, Ints]  # keys as numbers, and the word each belongs to
+_POWERS: Final = np.cumprod(np.full(64, 0x9E3779B97F4A7C15, dtype=np.uint64))
+
+
+def _keyed(chosen: Ints, make: Callable[[int], Iterable[str]]) -> _Keyed:
+    """Return the keys that ``make`` gives for each word, as numbers: 64 bits of a polynomial over their letters.
+
+    Two keys that share a number only bring a pair of words up for comparison, which decides.
+    """
+    codes, owners = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for begin in range(0, len(chosen), CHUNK):
+        made = [(key, word) for word in chosen[begin : begin + CHUNK].tolist() for key in make(word)]
+        if not made:
+            continue
+        texts = [key.encode() for key, _ in made]
+        sizes = np.array([len(text) for text in texts], dtype=np.int64)
+        letters = (
+            np.frombuffer(b"".join(texts), dtype=np.uint8).astype(np.uint64) * _POWERS[spans(sizes) % len(_POWERS)]
+        )
+        codes.append(np.add.reduceat(letters, starts(sizes)[:-1]).view(np.int64))
+        owners.append(np.array([word for _, word in made], dtype=np.int64))
+    return np.concatenate(codes), np.concatenate(owners)
 
 
 def _whole(keys: dict[int, tuple[str, str]], chosen: Ints, least: int = 2) -> _Keyed:
     """Return the consonants of words, as keys of at least ``least`` letters."""
-    found = [(keys[i][1], i) for i in chosen.tolist() if len(keys[i][1]) >= least]
-    return [key for key, _ in found], [i for _, i in found]
+    return _keyed(chosen, lambda i: [keys[i][1]] if len(keys[i][1]) >= least else [])
 
 
 def _gaps(keys: dict[int, tuple[str, str]], words: Words, chosen: Ints) -> _Keyed:
-    """Return keys with letters left out: of the consonants where there are enough of them, else of the word."""
-    texts: list[str] = []
-    owners: list[int] = []
-    for i in chosen.tolist():
+    """Return keys with letters left out: of the consonants where there are enough of them, and of the word."""
+
+    def make(i: int) -> Iterable[str]:
         bones, word = keys[i][1], words[i]
         if not bones or len(word) < 3:
-            continue
+            return ()
         made = {word}
         if len(word) == 3:
-            texts.append(word)
-            owners.append(i)
-            continue
+            return made
         if len(bones) >= 4:
             made |= {bones, *_without(bones, 1)}
         if len(bones) >= 7:
             made.update(_without(bones, 2))
         if len(word) <= 12:
-            made |= {word, *_without(word, 1)}
+            made.update(_without(word, 1))
         if 5 <= len(word) <= 8:
             made.update(_without(word, 2))
-        texts += made
-        owners += [i] * len(made)
-    return texts, owners
+        return made
+
+    return _keyed(chosen, make)
 
 
 def _without(text: str, count: int) -> Iterable[str]:
@@ -127,48 +144,40 @@ def _without(text: str, count: int) -> Iterable[str]:
 
 
 def _plain(words: Words, chosen: Ints) -> _Keyed:
-    found = [i for i in chosen.tolist() if 4 <= len(words[i]) <= WORD_CHARS and words[i].isalpha()]
-    return [words[i] for i in found], found
+    return _keyed(chosen, lambda i: [words[i]] if 4 <= len(words[i]) <= WORD_CHARS and words[i].isalpha() else [])
 
 
 def _beginnings(words: Words, chosen: Ints) -> _Keyed:
     """Return the proper beginnings that are at least half of a word and four letters."""
-    texts: list[str] = []
-    owners: list[int] = []
-    for i in chosen.tolist():
+
+    def make(i: int) -> list[str]:
         word = words[i]
         if len(word) > WORD_CHARS or not word.isalpha():
-            continue
-        cuts = range(max(4, (len(word) + 1) // 2), len(word))
-        texts += [word[:cut] for cut in cuts]
-        owners += [i] * len(cuts)
-    return texts, owners
+            return []
+        return [word[:cut] for cut in range(max(4, (len(word) + 1) // 2), len(word))]
+
+    return _keyed(chosen, make)
 
 
-def _meet(left: _Keyed, right: _Keyed) -> npt.NDArray[np.int64]:
-    """Return the distinct (left, right) owners that share a key, as rows."""
-    if not left[0] or not right[0]:
-        return np.zeros((0, 2), dtype=np.int64)
-    codes = pa.array(left[0] + right[0], pa.large_string()).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    first, second = codes[: len(left[0])], codes[len(left[0]) :]
-    owner, other = np.array(left[1], dtype=np.int64), np.array(right[1], dtype=np.int64)
+def _meet(left: _Keyed, right: _Keyed) -> Ints:
+    """Return the distinct (left, right) owners that share a key, each pair packed into one number."""
+    first, owner = left
+    second, other = right
+    if not len(first) or not len(second):
+        return np.zeros(0, dtype=np.int64)
     order = np.argsort(second, kind="stable")
     second, other = second[order], other[order]
     begin, end = np.searchsorted(second, first, "left"), np.searchsorted(second, first, "right")
     found = []
     for low, high in cut_by_cost((end - begin).astype(np.int64), PAIRS, len(first)):
         sizes = (end - begin)[low:high]
-        rows = np.stack(
-            [
-                np.repeat(owner[low:high], sizes),
-                other[np.repeat(begin[low:high], sizes) + spans(sizes.astype(np.int64))],
-            ],
-            axis=1,
-        )
-        packed = np.unique(rows[:, 0] << 32 | rows[:, 1])
+        rows = [
+            np.repeat(owner[low:high], sizes),
+            other[np.repeat(begin[low:high], sizes) + spans(sizes.astype(np.int64))],
+        ]
+        packed = distinct(rows[0] << 32 | rows[1])
         found.append(packed)
-    packed = np.unique(np.concatenate(found))
-    return np.stack([packed >> 32, packed & 0xFFFFFFFF], axis=1)
+    return distinct(np.concatenate(found))
 
 
 def _compare(

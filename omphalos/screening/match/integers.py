@@ -37,6 +37,14 @@ def information_milli(counts: Ints, total: int) -> Ints:
     return table[place] if len(table) else np.zeros(0, dtype=np.int64)
 
 
+def distinct(values: Ints) -> Ints:
+    """Return the values in ascending order, each once (numpy's own way hashes, which is slower for large arrays)."""
+    ordered = np.sort(values)
+    fresh = np.ones(len(ordered), dtype=bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    return ordered[fresh]
+
+
 def spans(lengths: Ints) -> Ints:
     """Return 0, 1, … length-1 for each length, one after the other."""
     ends = np.cumsum(lengths)

@@ -212,7 +212,7 @@ def test_the_report_counts_what_it_did(match, world):
     entities = [
         world(f"t:{i:03}", [("primary", f"Zarvand {chr(65 + i % 26)}ETRO{chr(65 + i // 26)}")]) for i in range(60)
     ]
-    report = match(["Zarvand Petro"], entities, MatchParams(1, 2, 3, max_candidates=7)).report
+    report = match(["Zarvand"], entities, MatchParams(1, 2, 3, max_candidates=7)).report
     assert report.candidates.candidates_words == 7
     assert report.matches == report.high + report.medium + report.low <= 7
     assert report.candidates.names == 60
