@@ -10,11 +10,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from omphalos.format import msgpack
 from omphalos.format.ids import from_hex
 
 LEAF_PREFIX: Final = b"\x00"
 NODE_PREFIX: Final = b"\x01"
+
+_encoder: Final = msgspec.msgpack.Encoder()
 
 
 class ArtifactLike(Protocol):
@@ -75,6 +79,11 @@ def artifact_leaf(path: str, size: int, sha256: bytes, blake3: bytes) -> bytes:
     Raises:
         CanonicalError: if ``size`` is negative or ``path`` holds a lone surrogate.
     """
+    if type(size) is int and size >= 0:
+        try:  # the same bytes from compiled code, which a manifest of many files needs
+            return _encoder.encode((path, size, sha256, blake3))
+        except (OverflowError, UnicodeEncodeError):
+            pass  # the strict encoder says what is wrong
     return msgpack.encode([path, size, sha256, blake3])
 
 

@@ -8,11 +8,10 @@ finding of their own; a file nothing records is a finding wherever it lies. Find
 
 import errno
 import hashlib
-import io
 import os
 import stat
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,8 @@ from omphalos.store.refs import RefDamaged
 from omphalos.store.store import Store
 from omphalos.store.trees import walk
 
-BUFFER: Final = 1 << 20
+BUFFER: Final = 1 << 18  # near the core for both digests
+SMALL: Final = 1 << 17  # below this, handing a file to another thread costs more than hashing it
 MAX_FINDINGS: Final = 10_000
 READERS: Final = 2
 CHANGED_KIND: Final = "it changed its kind while the folder was read"
@@ -184,8 +184,9 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
         manifest = _parse(data, found) if data is not None else None
         if manifest is None:  # nothing says what should be here, so nothing else is looked at
             return found.verdict(path.name, None, 0, 0)
-        found.extend(check_manifest(manifest))
-        records = _usable(manifest)
+        said = check_manifest(manifest)
+        found.extend(said)
+        records = _usable(manifest, said)
         survey = _Survey(records, {path[:at] for path in records for at, c in enumerate(path) if c == "/"}, found)
         survey.enter(root)
         for missing in records.keys() - survey.present.keys():
@@ -197,13 +198,11 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
                 found.add(
                     FindingId.PATH_NORM_CHANGED, file.path, "its name on disk is spelled in another normalization"
                 )
-        with ThreadPoolExecutor(READERS) as pool:
-            results = pool.map(lambda pair: _check_file(root, *pair), there)
-            for (file, _), findings in zip(there, results, strict=True):
-                if findings is None:
-                    found.unread(file.path)
-                else:
-                    found.extend(findings)
+        for file, findings in _check_all(root, there):
+            if findings is None:
+                found.unread(file.path)
+            else:
+                found.extend(findings)
         return found.verdict(path.name, manifest, len(there), sum(file.size for file, _ in there))
     finally:
         os.close(root)
@@ -224,19 +223,23 @@ def _read_manifest(root: int, found: _Findings) -> bytes | None:
         found.add(named.get(stat.S_IFMT(mode), FindingId.SPECIAL_FILE), FILE_NAME, "it is not a file")
         return None
     try:
-        with io.BufferedReader(_open_below(root, FILE_NAME)) as stream:
-            before = os.fstat(stream.fileno())
+        descriptor = _open_below(root, FILE_NAME)
+        try:
+            before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
                 return None
             if before.st_size > MAX_BYTES:
                 found.add(FindingId.JSON_TOO_LARGE, FILE_NAME, f"{before.st_size} bytes")
                 return None
-            data = stream.read(before.st_size + 1)
-            if len(data) != before.st_size or _touched(before, os.fstat(stream.fileno())):
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                data = stream.read(before.st_size + 1)
+            if len(data) != before.st_size or _touched(before, os.fstat(descriptor)):
                 found.add(FindingId.TOCTOU, FILE_NAME, "it changed while it was read")
                 return None
             return data
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if error.errno in _GONE:
             found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
@@ -253,12 +256,17 @@ def _parse(data: bytes, found: _Findings) -> Manifest | None:
         return None
 
 
-def _usable(manifest: Manifest) -> dict[str, Artifact]:
-    """Return path → record of every file that may be looked up; of records with one path the first counts."""
+def _usable(manifest: Manifest, said: Iterable[Finding]) -> dict[str, Artifact]:
+    """Return path → record of every file that may be looked up; of records with one path the first counts.
+
+    ``said`` is what was found about the manifest: a path it does not name needs no second look.
+    """
+    suspect = {finding.path for finding in said}
     records: dict[str, Artifact] = {}
     for file in (*manifest.artifacts, *manifest.control):
-        if not is_reserved(file.path) and not refusing(check_path(file.path)):
-            records.setdefault(file.path, file)
+        if file.path in suspect and (is_reserved(file.path) or refusing(check_path(file.path))):
+            continue
+        records.setdefault(file.path, file)
     return records
 
 
@@ -372,6 +380,17 @@ def _spelled(path: str, known: Container[str]) -> str | None:
     return normal if normal in known else None
 
 
+def _check_all(root: int, there: list[tuple[Artifact, str]]) -> Iterator[tuple[Artifact, list[Finding] | None]]:
+    """Check files, given with their paths on disk: large ones side by side, small ones meanwhile one by one."""
+    large = [pair for pair in there if pair[0].size >= SMALL]
+    with ThreadPoolExecutor(READERS) as pool:
+        results = pool.map(lambda pair: _check_file(root, *pair), large)
+        for file, on_disk in there:
+            if file.size < SMALL:
+                yield file, _check_file(root, file, on_disk)
+        yield from zip((file for file, _ in large), results, strict=True)
+
+
 def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None:
     """Compare one file with its record, reading it once, from one descriptor, no further than its recorded size.
 
@@ -379,15 +398,18 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None
         What was found, or ``None`` if the file cannot be read.
     """
     try:
-        with _open_below(root, on_disk) as stream:
-            before = os.fstat(stream.fileno())
+        descriptor = _open_below(root, on_disk)
+        try:
+            before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)]
             if before.st_size != file.size:
                 said = f"{before.st_size} bytes, recorded {file.size}"
                 return [Finding(FindingId.SIZE_MISMATCH, file.path, said)]
-            size, blake, sha = _digest(stream.fileno(), file.size)
-            after = os.fstat(stream.fileno())
+            size, blake, sha = _digest(descriptor, file.size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)] if error.errno in _GONE else None
     if size != file.size or _touched(before, after):
@@ -397,13 +419,15 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None
 
 def _touched(before: os.stat_result, after: os.stat_result) -> bool:
     """Say whether a file was written to between two looks at it."""
-    return any(
-        getattr(before, member) != getattr(after, member) for member in ("st_size", "st_mtime_ns", "st_ctime_ns")
+    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
     )
 
 
-def _open_below(root: int, path: str) -> io.FileIO:
-    """Open a file below an open folder, each component without following links."""
+def _open_below(root: int, path: str) -> int:
+    """Open a file below an open folder, each component without following links; return its descriptor."""
     *folders, name = path.encode().split(b"/")
     at = root
     try:
@@ -412,7 +436,7 @@ def _open_below(root: int, path: str) -> io.FileIO:
             if at != root:
                 os.close(at)
             at = inner
-        return io.FileIO(os.open(name, FILE_FLAGS, dir_fd=at), "rb")
+        return os.open(name, FILE_FLAGS, dir_fd=at)
     finally:
         if at != root:
             os.close(at)

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from omphalos.format import msgpack
 from omphalos.format.ids import IdError
 from omphalos.format.merkle import (
     artifact_leaf,
@@ -147,3 +148,22 @@ def test_every_beginning_is_consistent_and_no_other_tree(size: int) -> None:
         assert not consistency_holds(old, tree_head([*leaves[: old - 1], b"other"]), size, root, proof)
     assert consistency_holds(0, tree_head([]), size, root, [])
     assert not consistency_holds(0, root, size, root, [])
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 255, 256, 65535, 65536])
+@pytest.mark.parametrize("size", [0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**53 - 1, 2**64 - 1])
+def test_leaf_data_is_canonical(length: int, size: int) -> None:
+    """The compiled encoder gives the bytes of the canonical one, on both sides of every change of header."""
+    path = ("\u00e9" * (length // 2) + "a" * length)[: length - length // 2]
+
+    leaf = artifact_leaf(path, size, b"s" * 32, b"b" * 32)
+
+    assert len(path.encode()) == length
+    assert leaf == msgpack.encode([path, size, b"s" * 32, b"b" * 32])
+
+
+@pytest.mark.parametrize(("path", "size"), [("a", -1), ("a", True), ("a", 2**64), ("\ud800", 1)])
+def test_what_has_no_leaf_is_an_error(path: str, size: int) -> None:
+    """What canonical msgpack cannot hold is refused as by the canonical encoder."""
+    with pytest.raises(msgpack.CanonicalError):
+        artifact_leaf(path, size, b"s" * 32, b"b" * 32)
