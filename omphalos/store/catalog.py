@@ -7,8 +7,9 @@ hashed. No method raises ``IndexUnusable``: an index that fails is made again, o
 """
 
 import contextlib
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,6 +31,7 @@ class Catalog:
         self._folder = root / "objects" / "index"
         self.packs = Packs(root / "objects" / "packs")
         self._index: Index | None = None
+        self._pid = os.getpid()
         self._healed: dict[str, int] | None = None
         self.sizes: dict[str, int] = {}
 
@@ -37,7 +39,8 @@ class Catalog:
 
     def index(self) -> Index:
         """Return the index, opened or made; in memory where it cannot be written."""
-        if self._index is None:
+        if self._index is None or self._pid != os.getpid():  # LMDB must not be used across a fork
+            self._pid = os.getpid()
             self._index = self._opened()
             self.catch_up()
         return self._index
@@ -232,9 +235,18 @@ class Catalog:
                 self.ask(lambda index: index.update(removed=[oid]))
                 self._healed = None
 
-    def items(self, prefix: bytes = b"") -> Iterator[Entry]:
-        """Yield what the index knows in ascending order of id, from the first whose id is not below ``prefix``."""
-        return self.ask(lambda index: index.items(prefix))
+    def ids(self, prefix: bytes = b"") -> list[ObjectId]:
+        """Return in order the ids that begin with ``prefix`` and whose entries lead to a record."""
+
+        def work(index: Index) -> list[ObjectId]:
+            found = itertools.takewhile(lambda entry: entry.id.startswith(prefix), index.items(prefix))
+            return [entry.id for entry in found if self.leads(entry)]
+
+        return self.ask(work)
+
+    def leads(self, entry: Entry) -> bool:
+        """Say whether an entry leads to a record that says it is that object; a damaged index has others too."""
+        return self.packs.claims(entry.place.segment, entry.place.offset, entry.id) is not None
 
     def forget_segment(self, name: str) -> None:
         """Take out a segment that was moved away; who still reads from it can."""

@@ -32,6 +32,7 @@ from omphalos.store.trees import lookup, walk
 
 PARTIAL_PREFIX: Final = ".omphalos-checkout-"
 _SHOWN: Final = 5
+_WORTH_FORKING: Final = 500
 
 File = tuple[str, int, ObjectId]
 State = Literal["added", "removed", "modified", "special"]
@@ -224,6 +225,8 @@ class _Writer:
         self._disk: Disk = store.disk
         self._objects: ObjectStore = store.objects
         self._link = link
+        self._fresh = False  # nobody sees the folder yet, so files get their names at once
+        self._again = False  # what is there may be half of a file
         self.files = self.linked = self.bytes = self.unchanged = 0
 
     def fresh(self, dest: Path, files: list[File]) -> None:
@@ -231,7 +234,8 @@ class _Writer:
         durable.make_folders(self._disk, dest.parent)
         _sweep_folders(dest.parent)
         with self._partial(dest.parent) as (partial, fd):
-            self._write(fd, files)
+            self._fresh = True
+            self._write_shared(fd, files)
             try:
                 self._disk.rename(partial, dest)
             except OSError as problem:
@@ -316,6 +320,31 @@ class _Writer:
             folders.abandon()
         return missing, differing, blocked
 
+    def _write_shared(self, root: int, files: list[File]) -> None:
+        """Write into the new folder with two processes, where there are files enough for two."""
+        if len(files) < _WORTH_FORKING or self._link:
+            self._write(root, files)
+            return
+        half = len(files) // 2
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                self._write(root, files[half:])
+                code = 0
+            finally:
+                os._exit(code)
+        try:
+            self._write(root, files[:half])
+        finally:
+            failed = os.waitpid(pid, 0)[1]
+        if failed:  # do it again here, to fail (or not) with a reason
+            self._again = True
+            self._write(root, files[half:])
+            return
+        self.files += len(files) - half
+        self.bytes += sum(size for _, size, _ in files[half:])
+
     def _write(self, root: int, files: list[File]) -> None:
         durable.sweep(self._disk, root, PARTIAL_PREFIX)
         folders = _Folders(self._disk, root, make=True)
@@ -336,10 +365,26 @@ class _Writer:
         if self._link and self._put_link(folder, name, size, oid):
             self.linked += 1
             return
+        if self._fresh:
+            self._put_new(folder, name, size, oid)
+            return
         with Incoming(self._disk, None, prefix=PARTIAL_PREFIX, at=folder) as incoming:
             if self._objects.copy_to(oid, incoming.fd) != size:
                 raise _wrong_size(name)
             incoming.commit(name, OBJECT_MODE)
+
+    def _put_new(self, folder: int, name: str, size: int, oid: ObjectId) -> None:
+        if self._again:
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.remove(name, folder)
+        fd = self._disk.create(name, folder)
+        try:
+            if self._objects.copy_to(oid, fd) != size:
+                raise _wrong_size(name)
+            self._disk.set_mode(fd, OBJECT_MODE)
+            self._disk.sync_data(fd)
+        finally:
+            os.close(fd)
 
     def _put_link(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
         self._objects.check(oid, "blob")

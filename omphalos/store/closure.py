@@ -11,6 +11,8 @@ from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import Kind, ObjectId, from_hex
 from omphalos.format.manifest import decode_manifest
 from omphalos.format.tree import TreeEntry, decode_tree
+from omphalos.store.damage import ObjectMissing
+from omphalos.store.durable import translated
 from omphalos.store.objects import ObjectStore
 
 
@@ -75,3 +77,25 @@ def _tree(objects: ObjectStore, root: ObjectId, prefix: str, seen: set[ObjectId]
                 todo.append((f"{path}{entry.name}/", entry.id, entry.size))
             else:
                 yield Met(path + entry.name, "blob", entry.id, entry.size)
+
+
+def secure(objects: ObjectStore, oid: ObjectId) -> None:
+    """See to it, under the lock of the refs, that gc takes nothing below an object that a ref will name.
+
+    Raises:
+        ObjectMissing: gc, which ran since this instance first looked, has taken something of it.
+    """
+    catalog = objects.catalog
+    with translated("looking for what gc condemned"):
+        if not catalog.ask(lambda index: index.has_condemned()) and (
+            objects.epoch is None or objects.epoch == catalog.ask(lambda index: index.epoch())
+        ):
+            return
+        below: list[ObjectId] = []
+        for met in closure(objects, oid, set()):
+            if isinstance(met.problem, ObjectMissing) or not objects.has(met.id):
+                if met.id == oid and objects.epoch is None:
+                    return  # it was never here; a ref may wait for its object
+                raise ObjectMissing(met.id)
+            below.append(met.id)
+        catalog.ask(lambda index: index.update(resurrected=below))

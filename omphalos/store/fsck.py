@@ -166,7 +166,7 @@ def _check_index(store: Store, report: FsckReport) -> None:
                 pass
         except IndexUnusable as problem:
             report.problems.append(Problem(FindingId.LMDB_CORRUPT, "", "objects/index", str(problem)))
-    store.objects.catalog.heal()
+    store.objects.catalog.catch_up()
 
 
 def _units(store: Store) -> list[tuple[str, int]]:

@@ -23,17 +23,16 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import BinaryIO, Final
 
-from omphalos.format.errors import ErrorKind, OmphalosError
-from omphalos.format.findings import FindingId
 from omphalos.format.ids import KINDS, SHORT_DIGITS, IdError, Kind, ObjectId, hasher, is_prefix, object_id
 from omphalos.store import durable, packs, sources
 from omphalos.store.catalog import Catalog
+from omphalos.store.damage import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.durable import DISK, Disk, translated
 from omphalos.store.index import Entry, Place
 from omphalos.store.leases import Lease
-from omphalos.store.loose import Loose, place_of
+from omphalos.store.loose import Loose
 from omphalos.store.packs import PackWriter
 from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
 
@@ -56,64 +55,6 @@ _PENDING: Final = 1 << 16
 _KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumerate(KINDS)}
 
 
-class ObjectMissing(OmphalosError):
-    """The store does not hold an object."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.NOT_FOUND
-    id: ClassVar[str] = FindingId.OBJECT_MISSING.value
-
-    def __init__(self, oid: ObjectId) -> None:
-        super().__init__(
-            f"no object {oid.hex()[:SHORT_DIGITS]} in this store", hint="fetch it from a remote or a bundle that has it"
-        )
-        self.oid = oid
-
-
-class ObjectDamaged(OmphalosError):
-    """The bytes under an id are not the bytes it names.
-
-    ``got`` is the id they have as what they were asked for, None where they are no regular file or no whole record.
-    """
-
-    kind: ClassVar[ErrorKind] = ErrorKind.NEGATIVE
-    id: ClassVar[str] = FindingId.OBJECT_DAMAGED.value
-
-    def __init__(self, expected: ObjectId, got: ObjectId | None, place: Place | None = None) -> None:
-        if place is None:
-            what = f"its file {_said(got, 'is not a regular file')}"
-            hint = f"move {place_of(expected)} elsewhere as evidence, then put the original content again or fetch it"
-        else:
-            what = f"its record {_said(got, 'is not whole')}"
-            hint = (
-                f"it lies in objects/packs/{place.segment} at byte {place.offset}; "
-                "put the original content again or fetch it"
-            )
-        super().__init__(
-            f"object {expected.hex()[:SHORT_DIGITS]} is damaged: {what}",
-            hint=hint,
-            undone="nothing that depends on it was written",
-        )
-        self.expected = expected
-        self.got = got
-
-
-def _said(got: ObjectId | None, nothing: str) -> str:
-    return f"hashes to {got.hex()[:SHORT_DIGITS]}" if got is not None else nothing
-
-
-class KindMismatch(OmphalosError):
-    """An object is intact, but of another kind than was asked for."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.NEGATIVE
-    id: ClassVar[str] = FindingId.TYPE_MISMATCH.value
-
-    def __init__(self, oid: ObjectId, expected: Kind, got: Kind) -> None:
-        super().__init__(f"object {oid.hex()[:SHORT_DIGITS]} is a {got}, not a {expected}")
-        self.oid = oid
-        self.expected = expected
-        self.got = got
-
-
 class ObjectStore:
     """The objects under ``root/objects``."""
 
@@ -134,7 +75,7 @@ class ObjectStore:
         self._lease: Lease | None = None
         self._leased_by = 0
         self._condemned = False
-        self._epoch: int | None = None  # when this instance first looked
+        self.epoch: int | None = None  # of the index, when this instance first looked
         self._shards: frozenset[int] | None = None  # of loose objects, as the batch found them
         self._pending: dict[ObjectId, Place] = {}  # appended, and not in the index yet
         self._resurrected: list[ObjectId] = []
@@ -203,8 +144,8 @@ class ObjectStore:
             self._lease = Lease(self._disk, self._root / "objects" / "leases")
             self._leased_by = os.getpid()
             self._condemned = self.catalog.ask(lambda index: index.has_condemned())
-            if self._epoch is None:
-                self._epoch = self.catalog.ask(lambda index: index.epoch())
+            if self.epoch is None:
+                self.epoch = self.catalog.ask(lambda index: index.epoch())
 
     def _commit(self) -> None:
         """Make everything appended durable, then let the index name it."""
@@ -320,30 +261,6 @@ class ObjectStore:
         if self._lease is not None:
             self._lease.release()
             self._lease = None
-
-    def secure(self, oid: ObjectId) -> None:
-        """See to it, under the lock of the refs, that gc takes nothing below an object that a ref will name.
-
-        Raises:
-            ObjectMissing: gc, which ran since this instance first looked, has taken something of it.
-        """
-        from omphalos.store.closure import closure
-
-        catalog = self.catalog
-        with translated("looking for what gc condemned"):
-            if not catalog.ask(lambda index: index.has_condemned()) and (
-                self._epoch is None or self._epoch == catalog.ask(lambda index: index.epoch())
-            ):
-                return
-            seen: set[ObjectId] = set()
-            below: list[ObjectId] = []
-            for met in closure(self, oid, seen):
-                if isinstance(met.problem, ObjectMissing) or not self.has(met.id):
-                    if met.id == oid and self._epoch is None:
-                        return  # it was never here; a ref may wait for its object
-                    raise ObjectMissing(met.id)
-                below.append(met.id)
-            catalog.ask(lambda index: index.update(resurrected=below))
 
     def put_file(self, path: Path) -> StoredFile:
         """Store the file at ``path`` as a blob, streamed; the digests are of the bytes that were stored.
@@ -630,7 +547,7 @@ class ObjectStore:
         """Yield the id of every object in ascending order; files that are not named like an object are passed over."""
         with translated("listing objects"):
             self.catalog.heal()
-            small = [entry.id for entry in self.catalog.items()]
+            small = self.catalog.ids()
         return _merged(sorted([*small, *self._pending]), self.loose.scan())
 
     def find_prefix(self, prefix: str) -> list[ObjectId]:
@@ -652,11 +569,7 @@ class ObjectStore:
     def _beginning(self, prefix: str) -> list[ObjectId]:
         found = [oid for oid in self._pending if oid.hex().startswith(prefix)]
         start = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
-        for entry in self.catalog.items(start):
-            if not entry.id.startswith(start):
-                break
-            if entry.id.hex().startswith(prefix):
-                found.append(entry.id)
+        found += [oid for oid in self.catalog.ids(start) if oid.hex().startswith(prefix)]
         return found
 
 

@@ -4,6 +4,7 @@ This file makes, opens and finds stores and keeps the one order that matters abo
 put only when its manifest is valid and its tree is there. Who wants a run to exist moves a ref afterwards.
 """
 
+import functools
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,6 +12,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ObjectId, from_hex
 from omphalos.format.manifest import decode_manifest
 from omphalos.store import durable
+from omphalos.store.closure import secure
 from omphalos.store.durable import DISK, Disk, translated
 from omphalos.store.objects import PACK_LIMIT, ObjectMissing, ObjectStore
 from omphalos.store.refs import RefStore
@@ -37,7 +39,7 @@ class Store:
         self.root = root
         self.disk = disk
         self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
-        self.refs = RefStore(root, disk=disk, secure=self.objects.secure)
+        self.refs = RefStore(root, disk=disk, secure=functools.partial(secure, self.objects))
 
     @classmethod
     def init(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:

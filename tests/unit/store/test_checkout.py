@@ -14,7 +14,7 @@ from omphalos.store.durable import Disk
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.store import Store
 from omphalos.store.trees import PathMissing, hash_directory, put_paths
-from omphalos.testing.damage import lose
+from omphalos.testing.damage import flip, lose
 
 FILES = {"a/x.csv": b"x" * 5000, "a/b/deep": b"deep", "z": b"", "z.txt": b"zed"}
 SIZE = sum(map(len, FILES.values()))
@@ -51,6 +51,22 @@ def test_fresh(store: Store, tmp_path: Path, link: bool) -> None:
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o444 for p in dest.rglob("*") if p.is_file())
     assert status(store, tree, dest) == []
     assert ((dest / "z.txt").stat().st_nlink > 1) == link
+
+
+@pytest.mark.parametrize("bad", [None, "d/009", "d/600"])
+def test_many_files(store: Store, tmp_path: Path, bad: str | None) -> None:
+    """Enough files for two processes arrive whole; damage in either half fails with its reason and leaves nothing."""
+    files = {f"d/{n:03d}": b"%d" % n for n in range(700)} | {"e/x": b"x"}
+    tree = put(store, files)
+    if bad is None:
+        counts = checkout(store, tree, tmp_path / "d")
+        assert (counts.files, counts.bytes) == (701, sum(map(len, files.values())))
+        assert content(tmp_path / "d") == files
+    else:
+        flip(store, blob_id(files[bad]))
+        with pytest.raises(ObjectDamaged):
+            checkout(store, tree, tmp_path / "d")
+        assert os.listdir(tmp_path) == ["store"]
 
 
 def test_subpath(store: Store, tmp_path: Path) -> None:
