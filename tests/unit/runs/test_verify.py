@@ -382,6 +382,25 @@ def test_a_file_that_becomes_a_link_is_not_followed(
     assert [("toctou", path)] == _ids(verify_directory(run_directory))
 
 
+@pytest.mark.parametrize(("name", "path"), [("review_queue.csv", FILE), ("manifest.json", "manifest.json")])
+def test_a_file_that_becomes_a_folder_has_changed(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    """A file that is a folder by the time it is opened has changed; it is not said to be unreadable."""
+    true, there = os.open, run_directory / path
+
+    def meddling(opened: str | bytes | Path, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if os.fsencode(opened) == name.encode() and there.is_file():
+            there.rename(run_directory.parent / name)
+            there.mkdir()
+        return true(opened, flags, *rest, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", meddling)
+    verdict = verify_directory(run_directory)
+
+    assert ([("toctou", path)], ()) == (_ids(verdict), verdict.unreadable)
+
+
 def test_suppressed_warnings_do_not_refuse() -> None:
     """However many warnings there are, they do not refuse; one error among what is not listed does."""
     found = _Findings()
