@@ -5,7 +5,7 @@ cache. Rounds go through the programs in one order and then in the other, so tha
 gives medians of wall and processor time, and the ratio to the reference: the slower of b3sum and SHA-256 for large
 files, ``cp -r`` for small ones. On a machine that others use the ratio of processor times is the one to trust.
 
-Usage: ``.venv/bin/python benchmarks/verify.py [--rounds N] [--mebibytes N] [--small N] [--only large|small] [--folder DIR]``
+Usage: ``python benchmarks/verify.py [--rounds N] [--mebibytes N] [--small N] [--only large|small] [--folder DIR]``
 """
 
 import argparse
