@@ -1,8 +1,10 @@
 """``omphalos sql``: the analyst catalog: list its questions, show one, run one, or run a query of one's own."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -10,6 +12,10 @@ import msgspec
 from omphalos.cli.main import App, Verb, VerbGroup
 from omphalos.cli.output import escape
 from omphalos.format.errors import ErrorKind, OmphalosError
+
+if TYPE_CHECKING:
+    from omphalos.catalog.execute import QueryLimits, Where
+    from omphalos.runs.lookup import Run
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 LOG = "artifacts/queries.jsonl"
@@ -136,27 +142,18 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-class _place:  # noqa: N801  # used as a function in a with statement
-    """Open the tables of the run a query asks, and the limits it runs under."""
+@contextmanager
+def _place(app: App, options: dict[str, Any]) -> Iterator[tuple["Run", "Where", "QueryLimits"]]:
+    """Open the verified tables of the run a query asks, under the limits it was given."""
+    from omphalos.catalog.execute import QueryLimits, Where
+    from omphalos.runs.lookup import resolve_run
+    from omphalos.runs.tables import verified_tables
 
-    def __init__(self, app: App, options: dict[str, Any]) -> None:
-        self._app = app
-        self._options = options
-
-    def __enter__(self) -> Any:
-        from omphalos.catalog.execute import QueryLimits, Where
-        from omphalos.runs.lookup import resolve_run
-        from omphalos.runs.tables import verified_tables
-
-        store = self._app.store()
-        run = resolve_run(store, self._options["run_name"])
-        self._tables = verified_tables(store, run)
-        folder = self._tables.__enter__()
-        limits = QueryLimits(seconds=self._options["seconds"], rows=self._options["rows"])
-        return run, Where(self._options["engine"], folder), limits
-
-    def __exit__(self, *problem: Any) -> None:
-        self._tables.__exit__(*problem)
+    store = app.store()
+    run = resolve_run(store, options["run_name"])
+    with verified_tables(store, run) as folder:
+        limits = QueryLimits(seconds=options["seconds"], rows=options["rows"])
+        yield run, Where(options["engine"], folder), limits
 
 
 def _say(app: App, run: Any, answer: Any, record: dict[str, Any], form: str) -> None:
