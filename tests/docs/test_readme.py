@@ -73,6 +73,7 @@ def test_sh_blocks_are_plain_commands(page: Path) -> None:
                 "omphalos",
                 "./omphalos-verify",
                 "b3sum",
+                "grep",
                 "sha256sum",
                 "sqlite3",
                 "git",
