@@ -81,6 +81,7 @@ class FindingId(StrEnum):
         _E,
         "A member's name leaves the archive, or two headers name it differently.",
     )
+    ARCHIVE_MALFORMED = "archiveMalformed", _E, "A member's header is not in the one spelling of a bundle."
     BOMB_RATIO = "bombRatio", _E, "An archive unpacks to more than its manifest declares."
     ENDLESS_DATA = "endlessData", _E, "A stream goes on after the size or the number of members declared for it."
     TRAILING_GARBAGE = "trailingGarbage", _E, "There are bytes after the end of a file format's data."
@@ -97,6 +98,25 @@ class FindingId(StrEnum):
     TYPE_MISMATCH = "typeMismatch", _E, "An object of one kind stands where another kind is named."
     TREE_MALFORMED = "treeMalformed", _E, "The bytes are canonical msgpack and not a tree node."
     TREE_TOO_LARGE = "treeTooLarge", _E, "A tree has more entries or a larger total size than the format allows."
+
+    # Proofs and attestations
+    PROOF_MALFORMED = "proofMalformed", _E, "A member of a proof is missing, or has the wrong type or form."
+    INCLUSION_INVALID = "inclusionInvalid", _E, "The proof does not lead from the artifact to the Merkle root."
+    ROOT_MISMATCH = "rootMismatch", _E, "The Merkle root is not the one that is given or signed."
+    ENVELOPE_MALFORMED = (
+        "envelopeMalformed",
+        _E,
+        "A file of attestations is not a DSSE envelope of an in-toto statement.",
+    )
+    BASE64_MALFORMED = "base64Malformed", _E, "A text is not base64 in a strict spelling of one alphabet."
+    STATEMENT_MALFORMED = (
+        "statementMalformed",
+        _E,
+        "What was signed is not an in-toto statement with the members it needs.",
+    )
+    SUBJECT_MISMATCH = "subjectMismatch", _E, "A statement signed by a given key is about something else."
+    SIGNATURE_INVALID = "signatureInvalid", _E, "A signature that names a given key is not valid for it."
+    SIGNATURE_MISSING = "signatureMissing", _E, "No valid statement of a given key vouches for the thing."
 
     # Parsers
     JSON_DUPLICATE_KEY = (
@@ -152,6 +172,7 @@ class FindingId(StrEnum):
         "A ref is not 64 lower-case hex digits and a newline, or its name is bad.",
     )
     REF_MISMATCH = "refMismatch", _E, "A run's ref and the run_id in the manifest it names differ."
+    KIND_UNKNOWN = "kindUnknown", _E, "A record holds an object of a kind this reader does not know."
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -188,6 +209,7 @@ class NotChecked(Enum):
         member.reason = reason
         return member
 
+    ROOT = "root", "No root was given and no key, so whether the root is that of a real run was not checked."
     SIGNATURES = "signatures", "No key was given, so no signature was checked."
     FINGERPRINTS = "fingerprints", "Tables were checked as bytes; fingerprints need deep mode."
     LEDGER = "ledger", "No ledger was given, so whether this run was made public at its time was not checked."

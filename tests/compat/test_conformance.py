@@ -69,6 +69,18 @@ NOT_OF_A_FOLDER = {
     "refDangling",
     "refMalformed",
     "refMismatch",
+    # What only other verbs or keys bring up; the corpora of those have them.
+    "archiveMalformed",
+    "base64Malformed",
+    "envelopeMalformed",
+    "inclusionInvalid",
+    "kindUnknown",
+    "proofMalformed",
+    "rootMismatch",
+    "signatureInvalid",
+    "signatureMissing",
+    "statementMalformed",
+    "subjectMismatch",
 }
 
 
