@@ -382,5 +382,13 @@ def entry() -> None:
         # Not through the interpreter's exit: it may remember an interrupt that passed through compiled code as
         # unhandled and die of the signal, or wait for threads of a library that are still at work.
         sys.stderr.flush()
+        _close_index()
         os._exit(int(code))
     sys.exit(int(code))
+
+
+def _close_index() -> None:
+    """Close the index of the store as the interpreter's exit would, if it was opened, so that it need not be remade."""
+    index = sys.modules.get("omphalos.store.index")
+    if index is not None:
+        index.close_all()

@@ -2,11 +2,12 @@
 
 A cache, never the truth. ``objects/index/`` may be deleted or damaged at any time; then it is made again from the
 segments. Rules of this file: an error of LMDB leaves it only as ``IndexUnusable``, and the caller carries on without;
-a file that was cut is filled up before it is mapped, since reading behind the end of a mapped file kills the process
-(what was filled up reads as damage); a full map grows by itself; one environment per process and folder, opened anew
-after a fork.
+a file is compared with its check sum before it is mapped (``guard``), and one that is in use and was cut is filled up,
+since reading behind the end of a mapped file kills the process; a full map grows by itself; one environment per process
+and folder, opened anew after a fork.
 """
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from omphalos.format.ids import ObjectId
+from omphalos.store.guard import NAMES, Guard
 
 MAP_BYTES: Final = 1 << 28
 _READERS: Final = 512
@@ -366,6 +368,7 @@ class Index:
 
 _lock = threading.Lock()
 _environments: dict[tuple[int, int], tuple[int, Any, dict[bytes, Any]]] = {}
+_guards: dict[tuple[int, int], Guard] = {}
 
 
 def _key(folder: Path) -> tuple[int, int] | None:
@@ -384,29 +387,51 @@ def _open(folder: Path, map_bytes: int) -> tuple[Any, dict[bytes, Any]]:
             if pid != os.getpid():  # opened before a fork: not ours to use
                 del _environments[known]
                 env.close()
+                _guards.pop(known).drop()
         key = _key(folder)
         if key is not None and key in _environments:
             _, env, tables = _environments[key]
             return env, tables
-        env = None
+        env = guard = None
         try:
-            _fill_up(folder / "data.mdb")
             folder.mkdir(parents=True, exist_ok=True)
+            guard = Guard.take(folder)
+            _fill_up(folder / "data.mdb")
             env = lmdb.open(
                 str(folder), map_size=map_bytes, max_dbs=len(_TABLES), max_readers=_READERS, metasync=False, mode=0o666
             )
             env.reader_check()
             tables = {name: env.open_db(name) for name in _TABLES}
+            guard.share()
+            if not guard.is_current():
+                raise OSError("the index went away while it was opened")
         except (lmdb.Error, OSError) as problem:
             if env is not None:
                 env.close()
+            if guard is not None:
+                guard.drop()
             raise IndexUnusable(str(problem)) from problem
-        key = _key(folder)
-        if key is None:
-            env.close()
-            raise IndexUnusable("the index went away while it was opened")
+        found = os.fstat(guard.fd)
+        key = found.st_dev, found.st_ino
         _environments[key] = (os.getpid(), env, tables)
+        _guards[key] = guard
         return env, tables
+
+
+@atexit.register
+def close_all() -> None:
+    """Close every index this process has open, and record its check sum where no other process has it open.
+
+    Called at the end of a process that ends in order; one that leaves by ``os._exit`` calls it itself.
+    """
+    with _lock:
+        for key, (pid, env, _) in list(_environments.items()):
+            del _environments[key]
+            guard = _guards.pop(key)
+            if pid == os.getpid():
+                with contextlib.suppress(Exception):
+                    env.close()
+                guard.leave()
 
 
 def _fill_up(path: Path) -> None:
@@ -418,6 +443,8 @@ def _fill_up(path: Path) -> None:
     try:
         size = os.fstat(fd).st_size
         head = os.pread(fd, _META.size, 0)
+        if not head:
+            return  # made this moment
         if len(head) < _META.size:
             raise IndexUnusable("the index is cut off")
         needed = 0
@@ -444,7 +471,8 @@ def discard(folder: Path) -> None:
             _, env, _ = _environments.pop(key)
             with contextlib.suppress(Exception):
                 env.close()
-    for name in ("data.mdb", "lock.mdb"):
+            _guards.pop(key).drop()
+    for name in NAMES:
         try:
             (folder / name).unlink(missing_ok=True)
         except IsADirectoryError:

@@ -1,10 +1,7 @@
 """Segments and index under fault: torn ends, a lost, cut or flipped index, a small map, writers and gc side by side."""
 
-import faulthandler
 import os
-import random
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,6 @@ from omphalos.store.objects import ObjectMissing
 from omphalos.store.packs import SEALED_NAME
 from omphalos.store.store import Store
 from omphalos.store.trees import put_directory, put_paths, walk
-from omphalos.testing.damage import flip_bit
 
 DATA = [b"%d" % n * 20 for n in range(50)]
 
@@ -65,35 +61,6 @@ def test_a_lost_index_changes_no_answer(filled: Path, kind: str) -> None:
         data.write_bytes({"garbage": b"x" * size, "empty": b"", "cut": whole[: size // 2]}[kind])
     assert_answers(filled)
     assert_answers(filled)
-
-
-def test_a_flipped_index_changes_no_answer(filled: Path, tmp_path: Path) -> None:
-    """Sixty flips anywhere in the index: no wrong answer; where LMDB dies of one, deleting the index mends it."""
-    rng, died = random.Random(5), 0
-    size = (filled / "objects" / "index" / "data.mdb").stat().st_size
-    for turn in range(60):
-        copy = tmp_path / f"c{turn}"
-        shutil.copytree(filled, copy)
-        data = copy / "objects" / "index" / "data.mdb"
-        used = [at for at, byte in enumerate(data.read_bytes()) if byte]
-        flip_bit(data, rng.choice(used) if turn % 2 else rng.randrange(size), rng.randrange(8))
-        pid = os.fork()
-        if not pid:
-            code = 1
-            faulthandler.disable()  # dying of SIGBUS is one of the allowed ends, and needs no traceback
-            try:
-                assert_answers(copy)
-                code = 0
-            finally:
-                os._exit(code)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        assert status in (0, -signal.SIGBUS, -signal.SIGSEGV), turn
-        if status:
-            died += 1
-            shutil.rmtree(copy / "objects" / "index")
-            assert_answers(copy)
-        shutil.rmtree(copy)
-    assert died < 10
 
 
 def test_a_torn_end_is_cut_off(filled: Path) -> None:

@@ -1,0 +1,206 @@
+"""The file of the index under fault: no flipped bit of it changes an answer or ends the process that maps it.
+
+``OMPHALOS_FAULTS_ALL=1`` flips every byte instead of a sample.
+"""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omphalos.format.ids import ObjectId, blob_id
+from omphalos.store import guard, index, statcache
+from omphalos.store.guard import DATA_NAME, NAMES, SUM_NAME, Guard
+from omphalos.store.index import IndexUnusable
+from omphalos.store.store import Store
+from omphalos.store.trees import put_directory
+from omphalos.testing.damage import flip_bit
+
+ALL = os.environ.get("OMPHALOS_FAULTS_ALL") == "1"
+DATA = [b"%d" % n * 20 for n in range(50)]
+IDS = sorted(map(blob_id, DATA))
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[Path]:
+    """Return a store with fifty records and a stat cache, which no process has open."""
+    store = Store.init(tmp_path / "store", pack_all=True)
+    with store.objects.batch():
+        for data in DATA:
+            store.objects.put("blob", data)
+    index.close_all()
+    yield store.root
+    index.close_all()
+
+
+def folder(root: Path) -> Path:
+    return root / "objects" / "index"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {name: (folder(root) / name).read_bytes() for name in NAMES}
+
+
+def restore(root: Path, saved: dict[str, bytes]) -> None:
+    index.close_all()
+    for name, data in saved.items():
+        (folder(root) / name).unlink(missing_ok=True)
+        (folder(root) / name).write_bytes(data)
+
+
+def assert_answers(root: Path) -> None:
+    store = Store.open(root)
+    for data in DATA[::7]:
+        assert store.objects.read("blob", blob_id(data)) == data
+        assert store.objects.has(blob_id(data))
+    assert list(store.objects.ids()) == IDS
+    assert not store.objects.has(blob_id(b"none"))
+
+
+def child(work: object) -> int:
+    """Run ``work`` in a child that leaves without ending in order; return its exit status."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            work()  # type: ignore[operator]  # a function of no arguments
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flipped_bit_changes_no_answer(filled: Path, name: str) -> None:
+    """Whichever byte of the index has a flipped bit, every answer is the same and the process lives."""
+    saved = files(filled)
+    size = len(saved[name])
+    step = 1 if ALL or size < 100 else 211
+    for at in range(0, size, step):
+        restore(filled, saved)
+        flip_bit(folder(filled) / name, at, at % 8)
+        assert_answers(filled)
+
+
+def test_every_flip_is_seen(filled: Path) -> None:
+    """Each single flipped bit of a byte of the data file, and of the sum itself, is seen before anything is mapped."""
+    for name in (DATA_NAME, SUM_NAME):
+        path = folder(filled) / name
+        for at in range(0, path.stat().st_size, 1 if ALL or name == SUM_NAME else 17):
+            flip_bit(path, at, at % 8)
+            checked = Guard(folder(filled))
+            checked.fd = os.open(folder(filled) / DATA_NAME, os.O_RDONLY)
+            assert not checked._is_whole()
+            checked.drop()
+            flip_bit(path, at, at % 8)
+
+
+@pytest.mark.parametrize("cut", [1, 4096, 20_000])
+def test_a_cut_file_is_made_again(filled: Path, cut: int) -> None:
+    """A data file that lost its end, whether it has a sum or not, is made again."""
+    path = folder(filled) / DATA_NAME
+    os.truncate(path, path.stat().st_size - cut)
+    assert_answers(filled)
+    index.close_all()
+    os.truncate(path, path.stat().st_size - cut)
+    (folder(filled) / SUM_NAME).unlink()
+    assert_answers(filled)
+
+
+def test_a_flip_in_the_stat_cache_gives_no_other_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder put again after a flip in what the index remembers of it has the same tree, and that is there."""
+    monkeypatch.setattr(statcache, "RACY_NS", -(10**12))  # files written this moment are trusted
+    source = tmp_path / "source"
+    source.mkdir()
+    for n in range(20):
+        (source / f"{n}.csv").write_bytes(b"%d" % n)
+    root = tmp_path / "store"
+    tree, _ = put_directory(Store.init(root), source)
+    index.close_all()
+    saved = files(root)
+    found = [match.start() for match in re.finditer(re.escape(tree), saved[DATA_NAME])]
+    assert len(found) > 1  # in the table of objects, and in the cache as the folder's node
+    for byte in found:
+        restore(root, saved)
+        flip_bit(folder(root) / DATA_NAME, byte, 3)
+        store = Store.open(root)
+        assert put_directory(store, source)[0] == tree
+        store.objects.check(ObjectId(tree), "tree")
+    index.close_all()
+
+
+def test_a_killed_user_costs_the_index_and_nothing_else(filled: Path) -> None:
+    """After a process that wrote to the index was killed it is made again from the segments."""
+
+    def work() -> None:
+        Store.open(filled, pack_all=True).objects.put("blob", b"one more")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    before = (folder(filled) / DATA_NAME).stat().st_ino
+    assert child(work) == -signal.SIGKILL
+    assert sorted([*IDS, blob_id(b"one more")]) == list(Store.open(filled).objects.ids())
+    assert (folder(filled) / DATA_NAME).stat().st_ino != before or not (folder(filled) / SUM_NAME).exists()
+
+
+def test_an_index_nobody_changed_keeps_its_sum(filled: Path) -> None:
+    """Processes that only read, killed or not, leave data and sum as they are: the next one need make nothing anew."""
+    before = [(folder(filled) / name).stat().st_ino for name in (DATA_NAME, SUM_NAME)]
+    assert child(lambda: assert_answers(filled)) == 0
+    assert_answers(filled)
+    index.close_all()
+    assert before == [(folder(filled) / name).stat().st_ino for name in (DATA_NAME, SUM_NAME)]
+
+
+def test_the_last_of_several_writes_the_sum(filled: Path) -> None:
+    """A process that leaves while another still has the index open records nothing; the last one does."""
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            assert_answers(filled)
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            Store.open(filled, pack_all=True).objects.put("blob", b"by the other")
+            index.close_all()
+            code = 0
+        finally:
+            os._exit(code)
+    os.read(ready[0], 1)
+    recorded = (folder(filled) / SUM_NAME).read_bytes()
+    Store.open(filled, pack_all=True).objects.put("blob", b"by this one")
+    data = (folder(filled) / DATA_NAME).stat().st_ino
+    index.close_all()
+    assert (folder(filled) / SUM_NAME).read_bytes() == recorded
+    os.write(go[1], b"x")
+    assert os.waitpid(pid, 0)[1] == 0
+    for fd in (*ready, *go):
+        os.close(fd)
+    assert (folder(filled) / SUM_NAME).read_bytes() != recorded
+    assert len(list(Store.open(filled).objects.ids())) == len(IDS) + 2
+    assert (folder(filled) / DATA_NAME).stat().st_ino == data
+
+
+def test_deleted_while_it_is_open(filled: Path) -> None:
+    """A process whose index is deleted under it records no sum for the one that another made instead."""
+    assert_answers(filled)
+    shutil.rmtree(folder(filled))
+    assert child(lambda: (assert_answers(filled), index.close_all())) == 0
+    recorded = (folder(filled) / SUM_NAME).read_bytes()
+    index.close_all()
+    assert (folder(filled) / SUM_NAME).read_bytes() == recorded
+    assert_answers(filled)
+
+
+def test_a_file_made_and_deleted_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that never holds still is given up, in memory, after a bounded number of tries."""
+    monkeypatch.setattr(guard, "_ROUNDS", 5)
+    monkeypatch.setattr(Guard, "is_current", lambda self: False)
+    with pytest.raises(IndexUnusable):
+        index.Index(tmp_path)
+    store = Store.init(tmp_path / "s", pack_all=True)
+    assert store.objects.read("blob", store.objects.put("blob", b"x")) == b"x"
