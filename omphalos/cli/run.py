@@ -234,7 +234,8 @@ def engine_failures() -> "Iterator[None]":
         if name in ("OutOfMemoryException", "ArrowMemoryError", "MemoryError"):
             hint = "give more with --memory, or fewer --threads"
             raise OutOfMemory("the engine needs more memory than it may use", hint=hint, undone=undone) from error
-        if not isinstance(error, OmphalosError | OSError) and "No space left on device" in str(error):
+        full = ("No space left on device", "database or disk is full")  # DuckDB and Arrow; SQLite
+        if not isinstance(error, OmphalosError | OSError) and any(said in str(error) for said in full):
             hint = "free some space, or use a store on a larger disk"
             raise NoSpaceLeft("no space left where the run is built", hint=hint, undone=undone) from error
         raise

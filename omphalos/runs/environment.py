@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Final
 
 from omphalos.format.manifest import Environment
-from omphalos.tables.write import sqlite_version
+from omphalos.tables.sqlite_file import sqlite_version
 
 # The packages whose code takes part in computing a payload.
 COMPUTING_PACKAGES: Final = (

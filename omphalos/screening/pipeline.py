@@ -28,8 +28,9 @@ from omphalos.screening.normalize.shipments import normalize_shipments
 from omphalos.screening.registries import RegistryRecords, reader_for
 from omphalos.screening.review import build_review
 from omphalos.tables.check import duplicates, quote, violations
-from omphalos.tables.contract import load_contract
-from omphalos.tables.write import TableFile, write_csv, write_parquet, write_sqlite
+from omphalos.tables.contract import Contract, load_contract
+from omphalos.tables.sqlite_file import write_sqlite
+from omphalos.tables.write import TableFile, write_csv, write_parquet
 from omphalos.warehouse.marts import Limits, write_marts
 
 STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse")
@@ -310,14 +311,28 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
     tables = [*WAREHOUSE_TABLES, *(Path(mart.path).stem for mart in marts if mart.role == "mart")]
     path = "warehouse/warehouse.sqlite"
     (run / "warehouse").mkdir()
-    with duckdb.connect(config={"threads": resources.threads, "memory_limit": resources.memory_limit}) as con:
-        for table in tables:
-            con.execute(f"create view {table} as select * from read_parquet({quote(str(run / places[table]))})")
-        written = write_sqlite(con, [(table, load_contract(table)) for table in tables], run / path, scratch)
+    pairs = [(run / places[table], load_contract(table)) for table in tables]
+    written = write_sqlite(pairs, run / path, scratch, workers=resources.threads)
+    tables_of_run = {Path(file.path).stem: file.table for file in done.files if file.media_type == PARQUET}
+    for file, contract in pairs:
+        recorded = tables_of_run[contract.table]
+        if contract.view and recorded is not None:
+            _hold_view(contract, {c.table: f for f, c in pairs if f != file}, recorded, resources)
+            written[contract.table] = recorded
     done.files.append(PayloadFile(path, "warehouse", SQLITE))
     return [
         {"table": name, "rows": table.rows, "fingerprint": table.fingerprint} for name, table in sorted(written.items())
     ]
+
+
+def _hold_view(contract: Contract, files: Mapping[str, Path], recorded: TableFile, resources: Resources) -> None:
+    """Refuse a view of the warehouse file that does not give as many rows as the table it stands for."""
+    with duckdb.connect(config={"threads": resources.threads, "memory_limit": resources.memory_limit}) as con:
+        for name, file in files.items():
+            con.execute(f"create view {name} as select * from read_parquet({quote(str(file))})")
+        rows = _count(con, f"select count(*) from ({contract.view})")
+    if rows != recorded.rows:
+        raise AccountingError(f"the view {contract.table} has {rows} rows, the table {recorded.rows}")
 
 
 def _report(run: Path, done: Screening, name: str, content: Mapping[str, Any]) -> None:

@@ -62,13 +62,19 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The declared shape of one table; ``grain`` says in a sentence what one row is."""
+    """The declared shape of one table; ``grain`` says in a sentence what one row is.
+
+    ``index`` lists the columns by which the table is looked up in the SQLite file, beside its key. ``view`` is a select
+    over other tables of a run that gives the very same rows: the SQLite file holds it in place of a copy.
+    """
 
     table: str
     version: int
     grain: str
     key: tuple[str, ...]
     column: tuple[Column, ...]
+    index: tuple[tuple[str, ...], ...] = ()
+    view: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +120,11 @@ def parse_contract(text: str, *, where: str) -> Contract:
             problems.append(f"key {name!r} is no column")
         elif columns[name].nullable:
             problems.append(f"key {name!r} is nullable")
+    problems += [
+        f"index on {name!r}, which is no column" for on in contract.index for name in on if name not in columns
+    ]
+    if contract.view and contract.index:
+        problems.append("a view has no index")
     for column in contract.column:
         if column.kind == "int" and (column.one_of or column.code or column.max_bytes):
             problems.append(f"column {column.name!r} is an int with rules of a text")

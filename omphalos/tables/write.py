@@ -1,18 +1,15 @@
-"""Write tables so that the same content gives the same bytes: Parquet, CSV and one SQLite file.
+"""Write tables so that the same content gives the same bytes: Parquet and CSV (``sqlite_file`` writes SQLite).
 
 Rules of this file: a table is read from DuckDB in key order and its order is proved by the fingerprint on the way;
 row groups have a fixed size whatever batches come; writer settings are pinned here and nowhere else; no file
-carries a time, a path or a host. SQLite is written through the ADBC driver, whose wheel carries its own SQLite, so
-the bytes do not follow the host's library; the file is built in scratch and copied by ``VACUUM INTO``, which
-removes what the order of writing left behind. Floats never reach these writers: a contract has none.
+carries a time, a path or a host. Floats never reach these writers: a contract has none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -99,47 +96,3 @@ def write_csv(con: Any, relation: str, contract: Contract, path: Path) -> TableF
         "(format csv, header true, delimiter ',', quote '\"', escape '\"', nullstr '', compression none)"
     )
     return TableFile(state.rows, contract.key, state.digest())
-
-
-def sqlite_ddl(contract: Contract) -> str:
-    """Return the exact DDL of a table: STRICT types, declared key, no rowid."""
-    kinds = {"text": "TEXT", "int": "INTEGER"}
-    columns = [f"  {c.name} {kinds[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in contract.column]
-    columns.append(f"  PRIMARY KEY ({', '.join(contract.key)})")
-    return f"CREATE TABLE {contract.table} (\n" + ",\n".join(columns) + "\n) STRICT, WITHOUT ROWID"
-
-
-def write_sqlite(con: Any, tables: Sequence[tuple[str, Contract]], path: Path, scratch: Path) -> dict[str, TableFile]:
-    """Write (relation, contract) pairs, in the given order, into one SQLite file; return what each table holds.
-
-    Args:
-        con: a DuckDB connection that has the relations.
-        tables: pairs of relation name and contract.
-        path: the file to make; it must not exist.
-        scratch: a folder on which the intermediate file may be built.
-    """
-    building = scratch / "building.sqlite"
-    building.unlink(missing_ok=True)
-    written: dict[str, TableFile] = {}
-    with adbc.connect(f"file:{building}", autocommit=True) as lite, lite.cursor() as cursor:
-        for pragma in ("page_size=4096", "journal_mode=OFF", "synchronous=OFF", "encoding='UTF-8'"):
-            cursor.execute(f"PRAGMA {pragma}")
-            cursor.fetchall()
-        for relation, contract in tables:
-            cursor.execute(sqlite_ddl(contract))
-            state = Fingerprint(contract)
-            batches = tee(read_batches(con, relation, contract), state)
-            unconstrained = pa.schema([(field.name, field.type) for field in contract.arrow_schema()])
-            reader = pa.RecordBatchReader.from_batches(unconstrained, batches)
-            cursor.adbc_ingest(contract.table, reader, mode="append")
-            written[contract.table] = TableFile(state.rows, contract.key, state.digest())
-        cursor.execute(f"VACUUM INTO {quote(str(path))}")
-    building.unlink()
-    return written
-
-
-def sqlite_version() -> str:
-    """Return the version of the SQLite library that writes the files."""
-    with adbc.connect(":memory:", autocommit=True) as lite, lite.cursor() as cursor:
-        cursor.execute("select sqlite_version()")
-        return str(cursor.fetchone()[0])

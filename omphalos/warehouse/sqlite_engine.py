@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from omphalos.tables.contract import Column, Contract
-from omphalos.tables.write import BATCH, sqlite_ddl
+from omphalos.tables.sqlite_file import sqlite_ddl
+from omphalos.tables.write import BATCH
 from omphalos.warehouse.engine import EngineError, first_line, values_select
 
 _PRAGMAS: Final = (

@@ -14,7 +14,7 @@ from omphalos.catalog.execute import Where, execute, run_tables
 from omphalos.catalog.query import load_catalog
 from omphalos.cli.main import run as omphalos
 from omphalos.tables.contract import load_contract
-from omphalos.tables.write import write_sqlite
+from omphalos.tables.sqlite_file import write_sqlite
 from omphalos.warehouse.build import Built
 from omphalos.warehouse.marts import build_target, tables_of, write_marts
 
@@ -49,9 +49,8 @@ def built(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         (run / folder).mkdir()
     (place / "work").mkdir()
     done, _ = write_marts(run, place / "work")
-    with duckdb.connect() as con:
-        pairs = [(f"read_parquet('{path}')", load_contract(name)) for name, path in sorted(run_tables(run).items())]
-        write_sqlite(con, pairs, run / "warehouse/warehouse.sqlite", place / "work")
+    pairs = [(path, load_contract(name)) for name, path in sorted(run_tables(run).items())]
+    write_sqlite(pairs, run / "warehouse/warehouse.sqlite", place / "work")
     return run, done
 
 

@@ -4,12 +4,11 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from omphalos.catalog.execute import run_tables
 from omphalos.tables.contract import load_contract
-from omphalos.tables.write import write_sqlite
+from omphalos.tables.sqlite_file import write_sqlite
 from omphalos.warehouse.marts import write_marts
 
 SMALL_RUN = Path(__file__).resolve().parents[1] / "warehouse" / "conftest.py"
@@ -32,7 +31,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("work")
     write_marts(folder, work)
     (folder / "warehouse").mkdir()
-    pairs = [(f"read_parquet('{path}')", load_contract(name)) for name, path in sorted(run_tables(folder).items())]
-    with duckdb.connect() as con:
-        write_sqlite(con, pairs, folder / "warehouse" / "warehouse.sqlite", work)
+    pairs = [(path, load_contract(name)) for name, path in sorted(run_tables(folder).items())]
+    write_sqlite(pairs, folder / "warehouse" / "warehouse.sqlite", work)
     return folder

@@ -499,5 +499,5 @@ def test_deep_verification_opens_the_warehouse(run_directory: Path) -> None:
 
     assert before == path.read_bytes()
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        tables = {name for (name,) in db.execute("select name from sqlite_master where type = 'table'")}
+        tables = {name for (name,) in db.execute("select name from sqlite_master where type in ('table', 'view')")}
     assert {"trade_feed", "registry", "entity_matches", "entity_scores", "entity_exposure"} <= tables

@@ -12,7 +12,8 @@ import pytest
 
 from omphalos.tables.contract import parse_contract
 from omphalos.tables.fingerprint import FingerprintError, fingerprint
-from omphalos.tables.write import ROW_GROUP, read_batches, sqlite_ddl, write_csv, write_parquet, write_sqlite
+from omphalos.tables.sqlite_file import sqlite_ddl, write_sqlite
+from omphalos.tables.write import ROW_GROUP, read_batches, write_csv, write_parquet
 
 CONTRACT = parse_contract(
     """
@@ -47,7 +48,7 @@ def test_one_content_has_one_fingerprint_in_every_format(tmp_path: Path) -> None
     con = _connect()
     parquet = write_parquet(con, "t", CONTRACT, tmp_path / "t.parquet")
     csv = write_csv(con, "t", CONTRACT, tmp_path / "t.csv")
-    lite = write_sqlite(con, [("t", CONTRACT)], tmp_path / "t.sqlite", tmp_path)["t"]
+    lite = write_sqlite([(tmp_path / "t.parquet", CONTRACT)], tmp_path / "t.sqlite", tmp_path)["t"]
 
     back = fingerprint(pq.read_table(tmp_path / "t.parquet").to_batches(max_chunksize=1), CONTRACT)
     with sqlite3.connect(tmp_path / "t.sqlite") as db:
@@ -85,7 +86,7 @@ def test_bytes_do_not_follow_threads_or_row_order(tmp_path: Path, threads: int) 
         files = [tmp_path / f"{name}{threads}{suffix}" for suffix in (".parquet", ".csv", ".sqlite")]
         write_parquet(con, "t", CONTRACT, files[0])
         write_csv(con, "t", CONTRACT, files[1])
-        write_sqlite(con, [("t", CONTRACT)], files[2], tmp_path)
+        write_sqlite([(files[0], CONTRACT)], files[2], tmp_path, workers=threads)
         digests.add(tuple(_digest(path) for path in files))
 
     assert 1 == len(digests)
@@ -106,7 +107,8 @@ def test_an_empty_table_is_still_a_file(tmp_path: Path) -> None:
 
 def test_the_sqlite_file_is_strict_and_sound(tmp_path: Path) -> None:
     """The warehouse file passes SQLite's own check and refuses a value of another type."""
-    write_sqlite(_connect(), [("t", CONTRACT)], tmp_path / "t.sqlite", tmp_path)
+    write_parquet(_connect(), "t", CONTRACT, tmp_path / "t.parquet")
+    write_sqlite([(tmp_path / "t.parquet", CONTRACT)], tmp_path / "t.sqlite", tmp_path)
 
     with sqlite3.connect(tmp_path / "t.sqlite") as db:
         assert [("ok",)] == db.execute("pragma integrity_check").fetchall()
