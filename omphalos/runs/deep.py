@@ -44,19 +44,13 @@ def deepen(verdict: Verdict, directory: Path) -> Verdict:
 
 def _check_table(directory: Path, file: Artifact) -> tuple[list[Finding], bool]:
     """Return the findings about one table, and whether its kind of file and its contract are known."""
-    path = directory / file.path
     try:
-        contract = load_contract(PurePosixPath(file.path).stem)
-    except ContractError:
-        return [], False
-    readers = {".parquet": _parquet, ".csv": _csv}
-    reader = readers.get(path.suffix)
-    if reader is None or file.key != contract.key:
-        return [], False
-    try:
-        rows, digest = fingerprint(reader(path, contract), contract)
+        content = table_fingerprint(directory / file.path, file)
     except (OmphalosError, pa.ArrowException) as error:
         return [Finding(FindingId.FINGERPRINT_MISMATCH, file.path, str(error).splitlines()[0])], True
+    if content is None:
+        return [], False
+    rows, digest = content
     findings = []
     if rows != file.rows:
         findings.append(Finding(FindingId.RECORDS_MISMATCH, file.path, f"{rows} rows, recorded {file.rows}"))
@@ -64,6 +58,23 @@ def _check_table(directory: Path, file: Artifact) -> tuple[list[Finding], bool]:
         recorded = (file.fingerprint or "")[:12]
         findings.append(Finding(FindingId.FINGERPRINT_MISMATCH, file.path, f"{digest[:12]}, recorded {recorded}"))
     return findings, True
+
+
+def table_fingerprint(path: Path, file: Artifact) -> tuple[int, str] | None:
+    """Return rows and fingerprint of the table in ``path``, read as ``file`` declares it; None if its kind is unknown.
+
+    Raises:
+        FingerprintError: the rows break the contract.
+        pyarrow.ArrowException: the file is no such table.
+    """
+    try:
+        contract = load_contract(PurePosixPath(file.path).stem)
+    except ContractError:
+        return None
+    reader = {".parquet": _parquet, ".csv": _csv}.get(path.suffix)
+    if reader is None or file.key != contract.key:
+        return None
+    return fingerprint(reader(path, contract), contract)
 
 
 def _parquet(path: Path, _contract: Contract) -> Iterator[Any]:

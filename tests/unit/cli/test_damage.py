@@ -134,16 +134,20 @@ def test_half_a_store_is_none(call: "Call", store: Path, folder: str) -> None:
 def test_a_certification_of_changed_results_is_negative(
     call: "Call", store: Path, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the same plan gives other bytes, certify ends with 1 and run refuses, and the recorded run stays."""
+    """Where one plan gives other bytes, run refuses and certify ends with 1, and the recorded run stays."""
     from omphalos.screening import reports
 
     headline = reports.scoring
-    monkeypatch.setattr(reports, "scoring", lambda *given: {**headline(*given), "surplus": 1})
-    said = call("certify", first, "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(reports, "scoring", lambda *given: {**headline(*given), "surplus": 1})
+        failed = call("run", "--scale", "small", "--json")
+        assert (failed.code, failed.failure["id"]) == (1, "notReproduced")
+        altered = call("run", "--scale", "small", "--name", "altered", "--json").document["run_id"]
+    said = call("certify", altered, "--vary", "none", "--json")
     assert (said.code, said.document["outcome"]) == (1, "different")
-    assert said.document["paths"] == ["reports/scoring.json"]
-    failed = call("run", "--scale", "small", "--json")
-    assert (failed.code, failed.failure["id"]) == (1, "notReproduced")
+    (artifact,) = said.document["artifacts"]
+    assert (artifact["path"], artifact["state"]) == ("reports/scoring.json", "different")
+    assert "reports/scoring.json: different: line" in call("certify", altered, "--vary", "none").out
     assert call("verify", first).code == 0
 
 

@@ -1,6 +1,7 @@
 """Every verb on a good store: its exit code, its document, and what it leaves."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,10 +154,27 @@ def test_verify(call: "Call", store: Path, first: str) -> None:
 
 
 def test_certify(call: "Call", store: Path, first: str) -> None:
-    """certify computes the plan again and finds it identical."""
+    """certify computes the plan again, finds it identical, and writes what it says as a statement beside the store."""
     said = call("certify", first, "--json", "--threads", "2")
     assert (said.code, said.document["schema"], said.document["outcome"]) == (0, "omphalos.certify/1", "identical")
-    assert call("certify", first).out.startswith(f"identical {first}\n")
+    statement = Path(said.document["statement"])
+    assert statement.parent == store / "artifacts" / "certifications"
+    assert json.loads(statement.read_bytes())["predicate"]["outcome"] == "identical"
+    told = call("certify", first, "--vary", "umask,hash-seed", "-o", "here.json").out
+    assert told.startswith(f"identical {first}\n  varied: hash-seed, umask\n  not varied: path (not asked for)\n")
+    assert told.endswith("  statement: here.json\n")
+    assert json.loads(Path("here.json").read_bytes())["predicate"]["runId"] == first
+
+
+def test_a_statement_overwrites_nothing(call: "Call", store: Path, first: str) -> None:
+    """A statement's file that exists is refused before anything is computed; one that cannot be made is an error."""
+    (store / "mine").write_bytes(b"mine")
+    said = call("certify", first, "-o", "mine", "--json")
+    assert (said.code, said.failure["id"]) == (2, "statementNotWritten")
+    assert (store / "mine").read_bytes() == b"mine"
+    said = call("certify", first, "--vary", "none", "-o", "mine/below", "--json")
+    assert (said.code, said.failure["id"]) == (2, "statementNotWritten")
+    assert call("certify", first, "--vary", "weather").code == 2
 
 
 @pytest.mark.parametrize("verb", ["backfill", "release"])

@@ -1,0 +1,64 @@
+"""What a certification says, as an in-toto Statement that another program can read and a key can sign.
+
+Rules of this file: the subject is the run's manifest by both digests, so the statement binds the whole run; all four
+outcomes are said in the same form; it speaks of whoever executed again, not of the run, and so lies outside the run
+directory. Times come from the caller. Source: in-toto Attestation Framework, Statement v1; field names follow its
+guidelines for new predicates (lowerCamelCase, a specific name for the time).
+"""
+
+import hashlib
+from typing import Any, Final
+
+from omphalos import __version__
+from omphalos.format import strictjson
+from omphalos.format.ids import hasher
+from omphalos.format.manifest import FILE_NAME
+from omphalos.runs.certify import Certification
+
+STATEMENT: Final = "https://in-toto.io/Statement/v1"
+PREDICATE: Final = "urn:omphalos:certification:v1"
+
+
+def certification_statement(manifest: bytes, run_id: str, result: Certification, certified_at: str) -> bytes:
+    """Return the bytes of the statement that ``result`` came of certifying a run.
+
+    Args:
+        manifest: the bytes of the run's manifest.
+        run_id: the run's name.
+        result: the outcome.
+        certified_at: when, RFC 3339 in UTC with ``Z``.
+    """
+    blake3 = hasher("blob")
+    blake3.update(manifest)
+    predicate: dict[str, Any] = {
+        "runId": run_id,
+        "certifiedAt": certified_at,
+        "certifier": {"name": "omphalos", "version": __version__},
+        "method": result.method,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "artifacts": [
+            {"path": one.path, "state": one.state, "normalizer": one.normalizer, "detail": one.detail}
+            for one in result.differences
+        ],
+        "normalizers": [{"name": name, "digest": {"blake3": digest}} for name, digest in result.normalizers],
+        "variations": [{"name": one.name, "recorded": one.recorded, "now": one.now} for one in result.varied],
+        "notVaried": [{"name": name, "reason": reason} for name, reason in result.not_varied],
+        "environmentChanges": [
+            {"name": name, "recorded": before, "now": now} for name, before, now in result.environment_changes
+        ],
+        "notChecked": [word.value for word in result.not_checked],
+    }
+    return strictjson.dump(
+        {
+            "_type": STATEMENT,
+            "subject": [
+                {
+                    "name": FILE_NAME,
+                    "digest": {"sha256": hashlib.sha256(manifest).hexdigest(), "blake3": blake3.hexdigest()},
+                }
+            ],
+            "predicateType": PREDICATE,
+            "predicate": predicate,
+        }
+    )
