@@ -16,39 +16,45 @@ from omphalos.format.manifest import FILE_NAME
 from omphalos.runs.certify import Certification
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
-PREDICATE: Final = "urn:omphalos:certification:v1"
+PREDICATE: Final = "urn:omphalos:recomputation:v1"
 
 
-def certification_statement(manifest: bytes, run_id: str, result: Certification, certified_at: str) -> bytes:
-    """Return the bytes of the statement that ``result`` came of certifying a run.
+def certification_statement(manifest: bytes, run_id: str, result: Certification, repeated_at: str) -> bytes:
+    """Return the bytes of the statement that ``result`` came of certifying a run (docs/format/attestation.md).
 
     Args:
         manifest: the bytes of the run's manifest.
         run_id: the run's name.
         result: the outcome.
-        certified_at: when, RFC 3339 in UTC with ``Z``.
+        repeated_at: when, RFC 3339 in UTC with ``Z``.
     """
     blake3 = hasher("blob")
     blake3.update(manifest)
     predicate: dict[str, Any] = {
         "runId": run_id,
-        "certifiedAt": certified_at,
+        "outcome": result.outcome,
+        "variations": {one.name: {"original": one.recorded, "repeated": one.now} for one in result.varied},
+        "repeatedAt": repeated_at,
+        # Beyond what every reader asks for: enough to follow the outcome without this machine.
         "certifier": {"name": "omphalos", "version": __version__},
         "method": result.method,
-        "outcome": result.outcome,
-        "reason": result.reason,
         "artifacts": [
             {"path": one.path, "state": one.state, "normalizer": one.normalizer, "detail": one.detail}
             for one in result.differences
         ],
         "normalizers": [{"name": name, "digest": {"blake3": digest}} for name, digest in result.normalizers],
-        "variations": [{"name": one.name, "recorded": one.recorded, "now": one.now} for one in result.varied],
         "notVaried": [{"name": name, "reason": reason} for name, reason in result.not_varied],
         "environmentChanges": [
             {"name": name, "recorded": before, "now": now} for name, before, now in result.environment_changes
         ],
         "notChecked": [word.value for word in result.not_checked],
     }
+    if result.outcome == "equal-after":
+        predicate["normalizer"] = ", ".join(name for name, _ in result.normalizers)
+    if result.outcome == "different":
+        predicate["paths"] = [one.path for one in result.differences if one.state != "equal-after"]
+    if result.outcome == "not-rerunnable":
+        predicate["reason"] = result.reason
     return strictjson.dump(
         {
             "_type": STATEMENT,

@@ -251,8 +251,9 @@ def test_the_statement_binds_the_manifest(recorded: Recorded) -> None:
     assert ("https://in-toto.io/Statement/v1", "manifest.json") == (said["_type"], said["subject"][0]["name"])
     assert hashlib.sha256(manifest).hexdigest() == said["subject"][0]["digest"]["sha256"]
     assert to_hex(blob_id(manifest)) == said["subject"][0]["digest"]["blake3"]
-    assert ("different", "2026-01-02T03:04:05Z") == (said["predicate"]["outcome"], said["predicate"]["certifiedAt"])
+    assert ("different", "2026-01-02T03:04:05Z") == (said["predicate"]["outcome"], said["predicate"]["repeatedAt"])
     assert [{"path": "a", "state": "missing", "normalizer": "", "detail": ""}] == said["predicate"]["artifacts"]
+    assert ("urn:omphalos:recomputation:v1", ["a"]) == (said["predicateType"], said["predicate"]["paths"])
 
 
 def test_normalizers_exist() -> None:
