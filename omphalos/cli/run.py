@@ -157,7 +157,11 @@ def _require_inputs(job: "Job") -> None:
     """
     from omphalos.runs.inputs import InputMissing
 
-    for path in (*([job.feed.path] if job.feed else []), *(spec.path for spec in job.registries)):
+    named = [job.feed.path] if job.feed else []
+    named += [spec.path for spec in job.registries]
+    if job.review.decisions is not None:
+        named.append(job.review.decisions)
+    for path in named:
         if not os.path.lexists(path):
             near = alike(path)
             hint = f"did you mean '{near}'?" if near else "paths in a job file start at the job file's folder"

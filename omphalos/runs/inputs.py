@@ -79,6 +79,9 @@ def acquire(job: Job, run: Path) -> Acquired:
         files, places = _generate(job, run)
     else:
         files, places = _collect(job, run)
+    if job.review.decisions is not None:
+        files.append(_decisions(job.review.decisions, run))
+        places["decisions"] = files[-1].path
     config = {**normalized(job), "files": places}
     (run / "config").mkdir()
     (run / CONFIG_PATH).write_bytes(strictjson.dump(config))
@@ -126,6 +129,13 @@ def _collect(job: Job, run: Path) -> tuple[list[InputFile], dict[str, Any]]:
                 f"the file {path.name} stands twice among the inputs", hint="screen against each list once"
             )
     return files, {"feed": f"inputs/feed/{safe_name(job.feed.path.name)}", "registry": registry}
+
+
+def _decisions(path: Path, run: Path) -> InputFile:
+    """Copy the decisions of earlier reviews into the run."""
+    inside = f"inputs/decisions/{safe_name(path.name)}"
+    _copy(path, run / inside)
+    return InputFile("decisions", path.name, inside, "decisions-jsonl", "decisions")
 
 
 def _copy(path: Path, to: Path) -> str:
@@ -178,6 +188,9 @@ def job_of_config(config: Mapping[str, Any]) -> Job:
             table["feed"].pop("currency", None)
         if table["feed"]["format"] in ("jsonl", "parquet"):
             table["feed"].pop("delimiter", None)
+    if "review" in table:
+        # What is empty in the record was not said in the job.
+        table["review"] = {key: value for key, value in table["review"].items() if value != ""}
     return job_of_table(table, base=PurePath())
 
 
@@ -210,7 +223,10 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
         for spec in registry_specs
     )
     truth = _inside(run, places["truth"]) if "truth" in places else None
-    return Inputs(feed, registries, truth)
+    if (job.review.decisions is None) == ("decisions" in places):
+        raise BadConfiguration("the configuration does not say where the decisions lie")
+    decisions = _inside(run, places["decisions"]) if "decisions" in places else None
+    return Inputs(feed, registries, truth, replace(job.review, decisions=decisions))
 
 
 def _inside(run: Path, path: Any) -> Path:

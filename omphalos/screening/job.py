@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -83,6 +84,7 @@ MAX_INT: Final = (1 << 53) - 1
 _FORMAT_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSION_SUFFIXES: Final = {".gz": "gzip", ".zst": "zstd"}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 # The base name is what enters the plan; a path that ends in dots would take a folder name of this machine instead.
 _PATH_RULE: Final = "a path that ends in the name of a file or folder"
@@ -137,14 +139,28 @@ class SyntheticSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewSpec:
+    """What earlier reviews decided, the day on which they are read, and how many evidence packets are made.
+
+    ``decisions`` is a file of decisions or None; ``as_of`` is an ISO date, empty for the latest date of the feed;
+    ``evidence`` is how many entities get a packet.
+    """
+
+    decisions: Path | None = None
+    as_of: str = ""
+    evidence: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One screening: a feed and registries, or synthetic data, exactly one of the two; and how to match."""
+    """One screening: a feed and registries, or synthetic data, exactly one of the two; how to match and to review."""
 
     name: str
     feed: FeedSpec | None
     registries: tuple[RegistrySpec, ...]
     match: MatchParams
     synthetic: SyntheticSpec | None
+    review: ReviewSpec = ReviewSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +176,17 @@ class _Key:
     rule: str = ""
 
 
+def is_day(text: str) -> bool:
+    """Say whether ``text`` is a day of the calendar, written as ISO 8601 (2026-01-31)."""
+    try:
+        return bool(_DAY.fullmatch(text)) and date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 _SCORE: Final = _Key("int", low=1, high=10_000)
 _TOP: Final = {"name": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE)}
-_SECTIONS: Final = ("feed", "registry", "match", "synthetic")
+_SECTIONS: Final = ("feed", "registry", "match", "review", "synthetic")
 _FEED: Final = {
     "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
     "format": _Key("text", choices=FEED_FORMATS),
@@ -190,6 +214,11 @@ _MATCH: Final = {
     "high_bp": _SCORE,
     "max_candidates": _Key("int", low=1, high=1000),
 }
+_REVIEW: Final = {
+    "decisions": _Key("text", check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+    "as_of": _Key("text", check=is_day, rule="a day, such as 2026-01-31"),
+    "evidence": _Key("int", high=1000),
+}
 _SYNTHETIC: Final = {
     "seed": _Key("int"),
     "shipments": _Key("int", low=1, high=10_000_000),
@@ -199,7 +228,7 @@ _SYNTHETIC: Final = {
 
 def schema_keys() -> tuple[str, ...]:
     """Return the dotted path of every key a job file may hold, in the order of the schema."""
-    sections = {"feed": _FEED, "registry": _REGISTRY, "match": _MATCH, "synthetic": _SYNTHETIC}
+    sections = {"feed": _FEED, "registry": _REGISTRY, "match": _MATCH, "review": _REVIEW, "synthetic": _SYNTHETIC}
     return (*_TOP, *(f"{section}.{key}" for section, keys in sections.items() for key in keys))
 
 
@@ -282,13 +311,14 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
             f"synthetic and {real[0]} exclude each other", hint="screen a feed against registries, or synthetic data"
         )
     match = _match(table.get("match", {}))
+    review = _review(table.get("review", {}), base)
     if "synthetic" in table:
         synthetic = SyntheticSpec(**_section(table["synthetic"], _SYNTHETIC, "synthetic"))
-        return Job(name=top["name"], feed=None, registries=(), match=match, synthetic=synthetic)
+        return Job(name=top["name"], feed=None, registries=(), match=match, synthetic=synthetic, review=review)
     if "feed" not in table:
         raise JobError("the job has no feed", hint="add [feed] and [[registry]], or [synthetic]")
     feed = _feed(table["feed"], base)
-    return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None)
+    return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None, review)
 
 
 def _match(table: Any) -> MatchParams:
@@ -301,6 +331,13 @@ def _match(table: Any) -> MatchParams:
             hint="threshold_bp <= medium_bp <= high_bp",
         )
     return MatchParams(**found)
+
+
+def _review(table: Any, base: PurePath) -> ReviewSpec:
+    found = _section(table, _REVIEW, "review")
+    if "decisions" in found:
+        found["decisions"] = Path(base) / found["decisions"]
+    return ReviewSpec(**found)
 
 
 def _feed(table: Any, base: PurePath) -> FeedSpec:
@@ -477,7 +514,12 @@ def normalized(job: Job) -> Table:
     Every default is filled in; a path is reduced to its base name; keys are sorted; registries are sorted by source and
     null values as a set, while ``date_formats`` keeps its order, which has a meaning.
     """
-    result: Table = {"match": _plain_table(job.match), "name": job.name, "schema": JOB_SCHEMA}
+    result: Table = {
+        "match": _plain_table(job.match),
+        "name": job.name,
+        "review": _plain_table(job.review),
+        "schema": JOB_SCHEMA,
+    }
     if job.synthetic is not None:
         result["synthetic"] = _plain_table(job.synthetic)
     if job.feed is not None:
@@ -486,11 +528,13 @@ def normalized(job: Job) -> Table:
     return dict(sorted(result.items()))
 
 
-def _plain_table(spec: FeedSpec | RegistrySpec | MatchParams | SyntheticSpec) -> Table:
+def _plain_table(spec: FeedSpec | RegistrySpec | MatchParams | ReviewSpec | SyntheticSpec) -> Table:
     table: Table = {}
     for name in spec.__dataclass_fields__:
         value = getattr(spec, name)
-        if isinstance(value, PurePath):
+        if name == "decisions":
+            table[name] = value.name if value is not None else ""
+        elif isinstance(value, PurePath):
             table["file"] = value.name
         elif name in ("columns", "constants"):
             table[name] = dict(value)

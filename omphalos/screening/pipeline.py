@@ -19,14 +19,16 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
 from omphalos.screening.exposure import build_entity_matches, build_entity_scores
 from omphalos.screening.feeds import decode_feed, load_raw
-from omphalos.screening.job import FeedSpec, RegistrySpec
+from omphalos.screening.job import FeedSpec, RegistrySpec, ReviewSpec
 from omphalos.screening.match import match_parties
 from omphalos.screening.match.params import MatchParams
 from omphalos.screening.normalize.countries import country_code
 from omphalos.screening.normalize.parties import build_parties, build_registry_forms
 from omphalos.screening.normalize.shipments import normalize_shipments
 from omphalos.screening.registries import RegistryRecords, reader_for
-from omphalos.screening.review import build_review
+from omphalos.screening.review import add_open_exposure, build_party_flags, build_review
+from omphalos.screening.review.decisions import apply_decisions, decisions_report, load_decisions
+from omphalos.screening.review.table import QUEUE_SQL
 from omphalos.tables.check import duplicates, quote, violations
 from omphalos.tables.contract import Contract, load_contract
 from omphalos.tables.sqlite_file import write_sqlite
@@ -114,6 +116,7 @@ class Inputs:
     feed: FeedSpec
     registries: tuple[tuple[RegistrySpec, Mapping[str, Path]], ...]
     truth: Path | None = None
+    review: ReviewSpec = field(default_factory=ReviewSpec)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,10 @@ def screen(
         done = Screening()
         counts: dict[str, Any] = {"feed": {}, "registries": []}
         progress("ingest")
+        if inputs.review.decisions is not None:
+            done.records["decisions"] = load_decisions(con, inputs.review.decisions)
+        else:
+            load_decisions(con, None)
         records = _ingest(con, inputs, work, counts, done)
         progress("normalize")
         _normalize(con, inputs, records, counts)
@@ -174,13 +181,17 @@ def screen(
         build_entity_matches(con)
         build_entity_scores(con, currency)
         progress("review")
+        decided = apply_decisions(con, inputs.review)
+        build_party_flags(con)
         build_review(con, currency)
-        con.execute("create view review_queue as select * from review")
+        add_open_exposure(con, currency)
+        con.execute(f"create view review_queue as select * from review where {QUEUE_SQL}")
         progress("package")
         _package(con, run, done)
         truth = _truth(con, inputs.truth, done) if inputs.truth else None
         _report(run, done, "matching", reports.matching(con, report, match, truth))
         _report(run, done, "scoring", reports.scoring(con, currency))
+        _report(run, done, "decisions", decisions_report(con, decided))
         done.summary |= reports.headline(con, counts)
     progress("warehouse")
     tables = _warehouse(run, work, resources, done)

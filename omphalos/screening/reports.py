@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from omphalos.screening.match.params import MatchParams
+from omphalos.screening.review.table import QUEUE_SQL
 
 LIMITS = (
     "a match is a candidate for review, never an identification",
@@ -67,10 +68,12 @@ def scoring(con: Any, currency: str) -> dict[str, Any]:
         f"order by source, {bands.format('best_band')}"
     ).fetchall()
     items = con.execute(
-        f"select band, count(*), sum(shipments) from review group by band order by {bands.format('band')}"
+        f"select band, count(*), sum(shipments) from review where {QUEUE_SQL} "
+        f"group by band order by {bands.format('band')}"
     ).fetchall()
     head = con.execute(
         "select review_rank, band, score_bp, party_name, entity_id, entity_name, reasons, shipments from review "
+        f"where {QUEUE_SQL} "
         "order by review_rank limit 20"
     ).fetchall()
     names = ("review_rank", "band", "score_bp", "party_name", "entity_id", "entity_name", "reasons", "shipments")
@@ -85,7 +88,7 @@ def scoring(con: Any, currency: str) -> dict[str, Any]:
 
 def headline(con: Any, counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the few numbers a person wants to see when a run is done."""
-    one = "select count(*), count(*) filter (where band = 'high') from review"
+    one = f"select count(*), count(*) filter (where band = 'high') from review where {QUEUE_SQL}"
     items, high = con.execute(one).fetchone()
     feed = counts["feed"]
     return {

@@ -4,10 +4,11 @@ grain = "one row per review item"
 key = ["review_rank"]
 tables = ["review"]
 engines = ["duckdb", "sqlite", "postgres"]
-caveat = "decisions already taken are not in the tables of a run"
+caveat = "decisions taken since the run was made are not in its tables"
 
 [columns]
 review_rank = "int"
+state = "text"
 band = "text"
 score_bp = "int"
 party_id = "text"
@@ -42,6 +43,7 @@ about = "rows at most"
 ---*/
 select
     review_rank,
+    state,
     band,
     score_bp,
     party_id,
@@ -55,6 +57,6 @@ select
     against,
     shipments
 from review
-where review_rank > $after_rank and ($band = '' or band = $band)
+where review_rank > $after_rank and ($band = '' or band = $band) and state in ('open', 'reopened', 'escalated')
 order by review_rank
 limit $top

@@ -6,7 +6,9 @@ import duckdb
 import pytest
 
 from omphalos.screening.exposure import ExposureError
-from omphalos.screening.review import build_review
+from omphalos.screening.job import ReviewSpec
+from omphalos.screening.review import build_party_flags, build_review
+from omphalos.screening.review.decisions import apply_decisions, load_decisions
 
 MATCHES = [
     # party, entity, score, rank, band
@@ -37,10 +39,11 @@ def con() -> Any:
         con.executemany("INSERT INTO parties VALUES (?, 'Zarvand', 'AE')", [("P1",), ("P2",), ("P3",), ("P4",)])
         con.execute(
             "CREATE TABLE registry (entity_id TEXT, source TEXT, name TEXT, entity_type TEXT, country TEXT, "
-            "programs TEXT, record_hash TEXT)"
+            "programs TEXT, listed_on TEXT, record_hash TEXT)"
         )
         con.executemany(
-            "INSERT INTO registry VALUES (?, 't', 'Zarvand', 'organization', 'IR', 'A;B', 'ab')", [("t:1",), ("t:2",)]
+            "INSERT INTO registry VALUES (?, 't', 'Zarvand', 'organization', 'IR', 'A;B', NULL, 'ab')",
+            [("t:1",), ("t:2",)],
         )
         con.execute(
             "CREATE TABLE party_matches (party_id TEXT, entity_id TEXT, score_bp BIGINT, match_rank BIGINT, band TEXT, "
@@ -49,6 +52,9 @@ def con() -> Any:
         con.executemany(
             "INSERT INTO party_matches VALUES (?, ?, ?, ?, ?, 'Zarvand', 'primary', 'EXACT', '', 'conflict')", MATCHES
         )
+        load_decisions(con, None)
+        apply_decisions(con, ReviewSpec())
+        build_party_flags(con)
         yield con
 
 
@@ -59,17 +65,33 @@ def review(con: Any, currency: str = "USD") -> list[dict[str, Any]]:
     return made
 
 
-def test_rank_is_band_then_score_then_value_then_ids(con):
-    """The queue is a total order 1 to n; a missing value comes after every value."""
+def test_rank_is_band_then_best_entity_then_score_then_value_then_ids(con):
+    """The queue is a total order 1 to n: a rival comes after every best entity of its band, no value after any."""
     queue = sorted(review(con), key=lambda row: row["review_rank"])
     assert [row["review_rank"] for row in queue] == [1, 2, 3, 4, 5]
     assert [(row["party_id"], row["entity_id"]) for row in queue] == [
         ("P1", "t:2"),
         ("P2", "t:1"),
-        ("P1", "t:1"),
         ("P4", "t:1"),
+        ("P1", "t:1"),
         ("P3", "t:1"),
     ]
+
+
+def test_what_speaks_against_comes_before_the_score(con):
+    """Of one band, a match with fewer reasons against it is looked at first; red flags decide between equal scores."""
+    con.execute("UPDATE party_matches SET against = 'NUMBER_MISMATCH' WHERE party_id = 'P2'")
+    con.execute("CREATE TABLE shipment_flags AS SELECT 'S10' AS shipment_id, unnest(['b', 'a']) AS flag")
+    con.execute("UPDATE party_matches SET score_bp = 9000 WHERE entity_id = 't:2'")
+    build_party_flags(con)
+    queue = sorted(review(con), key=lambda row: row["review_rank"])
+    assert [row["party_id"] for row in queue[:3]] == ["P4", "P1", "P2"]
+    assert [(row["flags"], row["flagged_shipments"]) for row in queue[:2]] == [("a;b", 1), ("", 0)]
+
+
+def test_rivals_are_counted(con):
+    """A row says how many other entities its party matched."""
+    assert {row["party_id"]: row["rivals"] for row in review(con)} == {"P1": 1, "P2": 0, "P3": 0, "P4": 0}
 
 
 def test_rows_lie_in_key_order(con):
