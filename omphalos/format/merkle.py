@@ -120,6 +120,26 @@ def inclusion_holds(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
     return last == 0 and head == root
 
 
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the siblings that lead from a leaf to the head, from the leaf up (RFC 9162, section 2.1.3.1).
+
+    Args:
+        leaves: all leaf hashes in order.
+        index: the place of the leaf, below their number.
+    """
+    if not 0 <= index < len(leaves):
+        raise IndexError(index)
+    # Level by level: a node without a sibling goes up as it is, which is RFC 6962's split seen from below.
+    level, at, proof = list(leaves), index, list[bytes]()
+    while len(level) > 1:
+        if at ^ 1 < len(level):
+            proof.append(level[at ^ 1])
+        pairs = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+        at //= 2
+    return proof
+
+
 def consistency_holds(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
     """Say whether ``proof`` shows that a tree of ``old_size`` leaves is the beginning of one of ``size`` leaves.
 

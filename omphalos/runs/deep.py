@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from omphalos.format.errors import OmphalosError
 from omphalos.format.findings import Finding, FindingId, NotChecked
 from omphalos.format.manifest import FILE_NAME, Artifact, decode_manifest
-from omphalos.runs.verify import Verdict
+from omphalos.runs.verdict import Verdict
 from omphalos.tables.contract import Contract, ContractError, load_contract
 from omphalos.tables.fingerprint import fingerprint
 from omphalos.tables.write import BATCH

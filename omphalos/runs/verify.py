@@ -11,14 +11,14 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from omphalos.format.dsse import MAX_BYTES as MAX_ENVELOPE
 from omphalos.format.errors import ErrorKind, OmphalosError
-from omphalos.format.findings import Finding, FindingId, NotChecked
+from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import ObjectId, from_hex, hasher, object_id, to_hex
 from omphalos.format.manifest import (
     ATTESTATIONS,
@@ -32,6 +32,8 @@ from omphalos.format.manifest import (
     is_reserved,
 )
 from omphalos.format.paths import MAX_COMPONENTS, check_path, refusing
+from omphalos.runs.attest import MAX_FILES, SUFFIX, About, PublicKey, about, judge_statement, missing
+from omphalos.runs.verdict import Findings, Verdict
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS
 from omphalos.store.names import RUNS
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
@@ -41,19 +43,10 @@ from omphalos.store.trees import walk
 
 BUFFER: Final = 1 << 18  # near the core for both digests
 SMALL: Final = 1 << 17  # below this, handing a file to another thread costs more than hashing it
-MAX_FINDINGS: Final = 10_000
 READERS: Final = 2
 CHANGED_KIND: Final = "it changed its kind while the folder was read"
 _GONE: Final = (errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO)
 _NOT_A_FOLDER: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-ALWAYS_UNCHECKED: Final = (
-    NotChecked.SIGNATURES,
-    NotChecked.LEDGER,
-    NotChecked.RECOMPUTATION,
-    NotChecked.MEANING,
-    NotChecked.INPUTS_AUTHENTICITY,
-    NotChecked.POLICY,
-)
 
 
 class NoRunDirectory(OmphalosError):
@@ -63,110 +56,25 @@ class NoRunDirectory(OmphalosError):
     id = "noRunDirectory"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a verification found.
+class NoSuchThing(OmphalosError):
+    """What was named for verification is no file, or no store."""
 
-    ``unreadable`` names what could not be read; ``suppressed`` counts findings beyond the limit, and
-    ``suppressed_refuse`` says whether one of them refuses; the verdict is positive only if every recorded thing was
-    read and nothing refuses it.
-    """
-
-    subject: str
-    run_id: str | None
-    files: int
-    size: int
-    findings: tuple[Finding, ...]
-    unreadable: tuple[str, ...] = ()
-    suppressed: int = 0
-    not_checked: tuple[NotChecked, ...] = (*ALWAYS_UNCHECKED, NotChecked.FINGERPRINTS)
-    suppressed_refuse: bool = False
-
-    @property
-    def refused(self) -> bool:
-        """Whether a finding makes the verdict negative."""
-        return self.suppressed_refuse or any(finding.severity.refuses for finding in self.findings)
-
-    @property
-    def word(self) -> str:
-        """The verdict in a word: ``verified``, ``refused`` or ``incomplete``."""
-        return "refused" if self.refused else "incomplete" if self.unreadable else "verified"
-
-    def document(self) -> dict[str, Any]:
-        """Return the verdict as the members of the ``omphalos.verify/1`` document."""
-        return {
-            "subject": self.subject,
-            "run_id": self.run_id,
-            "verdict": self.word,
-            "files": self.files,
-            "bytes": self.size,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "suppressed": self.suppressed,
-            "unreadable": list(self.unreadable),
-            "not_checked": [{"word": word.value, "reason": word.reason} for word in self.not_checked],
-        }
+    kind = ErrorKind.NOT_FOUND
+    id = "noSuchThing"
 
 
-class _Findings:
-    """Findings and unreadable paths, each once, the first in order up to a bound: no folder can exhaust memory."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[FindingId, str], Finding] = {}
-        self._unreadable: set[str] = set()
-        self._suppressed = 0
-        self._suppressed_refuse = False
-
-    def add(self, identifier: FindingId, path: str, detail: str = "") -> None:
-        """Keep a finding, unless there are too many before it in order."""
-        self.extend([Finding(identifier, path, detail)])
-
-    def extend(self, findings: Iterable[Finding]) -> None:
-        """Keep findings; where there are two of one id and path, the first in order of detail."""
-        for finding in findings:
-            key = (finding.id, finding.path)
-            twin = self._kept.get(key)
-            self._kept[key] = finding if twin is None else min(twin, finding)
-            if len(self._kept) >= 2 * MAX_FINDINGS:
-                self._prune()
-
-    def unread(self, path: str) -> None:
-        """Keep the path of something that could not be read."""
-        self._unreadable.add(path)
-        if len(self._unreadable) >= 2 * MAX_FINDINGS:
-            self._unreadable = set(sorted(self._unreadable)[:MAX_FINDINGS])
-
-    def _prune(self) -> None:
-        ordered = sorted(self._kept)
-        for key in ordered[MAX_FINDINGS:]:
-            self._suppressed += 1
-            self._suppressed_refuse |= self._kept.pop(key).severity.refuses
-
-    def verdict(self, subject: str, manifest: Manifest | None, files: int, size: int) -> Verdict:
-        """Close the list into a verdict."""
-        self._prune()
-        return Verdict(
-            subject,
-            manifest.run_id if manifest else None,
-            files,
-            size,
-            tuple(sorted(self._kept.values())),
-            tuple(sorted(self._unreadable)[:MAX_FINDINGS]),
-            self._suppressed,
-            suppressed_refuse=self._suppressed_refuse,
-        )
-
-
-def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict:
+def verify_directory(path: Path, *, expected: ObjectId | None = None, keys: Sequence[PublicKey] = ()) -> Verdict:
     """Verify the run directory at ``path`` on its own, without a store, by the rules of ``docs/format/verify.md``.
 
     Args:
         path: the folder.
         expected: the id of the run object that the manifest must be, where the caller knows one.
+        keys: each of these must have vouched for the run, by ``docs/format/attestation.md``.
 
     Raises:
         NoRunDirectory: there is no folder at ``path``; a symbolic link is refused as such.
     """
-    found = _Findings()
+    found = Findings(key.keyid for key in keys)
     try:
         root = os.open(path, FOLDER_FLAGS)
     except (OSError, ValueError) as error:
@@ -181,7 +89,7 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
         data = _read_manifest(root, found)
         if expected is not None and data is not None and object_id("run", data) != expected:
             found.add(FindingId.REF_MISMATCH, FILE_NAME, f"the store records {to_hex(expected)[:12]}")
-        manifest = _parse(data, found) if data is not None else None
+        manifest = parse_manifest(data, found) if data is not None else None
         if manifest is None:  # nothing says what should be here, so nothing else is looked at
             return found.verdict(path.name, None, 0, 0)
         said = check_manifest(manifest)
@@ -203,12 +111,14 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None) -> Verdict
                 found.unread(file.path)
             else:
                 found.extend(findings)
-        return found.verdict(path.name, manifest, len(there), sum(file.size for file, _ in there))
+        signed = _attestations(root, survey.envelopes, keys, about(data or b"", manifest), found) if keys else ()
+        size = sum(file.size for file, _ in there)
+        return found.verdict(path.name, manifest, len(there), size, signed_by=signed)
     finally:
         os.close(root)
 
 
-def _read_manifest(root: int, found: _Findings) -> bytes | None:
+def _read_manifest(root: int, found: Findings) -> bytes | None:
     """Read ``manifest.json`` from the open folder, within the limit of the format."""
     try:
         mode = os.stat(FILE_NAME, dir_fd=root, follow_symlinks=False).st_mode
@@ -222,33 +132,39 @@ def _read_manifest(root: int, found: _Findings) -> bytes | None:
         named = {stat.S_IFLNK: FindingId.SYMLINK_ENTRY, stat.S_IFDIR: FindingId.MANIFEST_MISSING}
         found.add(named.get(stat.S_IFMT(mode), FindingId.SPECIAL_FILE), FILE_NAME, "it is not a file")
         return None
+    return read_bounded(root, FILE_NAME, MAX_BYTES, FILE_NAME, found)
+
+
+def read_bounded(root: int, path: str, limit: int, name: str, found: Findings) -> bytes | None:
+    """Return a whole file below an open folder, unless it is longer than ``limit``, or changes; say so at ``name``."""
     try:
-        descriptor = _open_below(root, FILE_NAME)
+        descriptor = _open_below(root, path)
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
-                found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
+                found.add(FindingId.TOCTOU, name, CHANGED_KIND)
                 return None
-            if before.st_size > MAX_BYTES:
-                found.add(FindingId.JSON_TOO_LARGE, FILE_NAME, f"{before.st_size} bytes")
+            if before.st_size > limit:
+                found.add(FindingId.JSON_TOO_LARGE, name, f"{before.st_size} bytes")
                 return None
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
                 data = stream.read(before.st_size + 1)
-            if len(data) != before.st_size or _touched(before, os.fstat(descriptor)):
-                found.add(FindingId.TOCTOU, FILE_NAME, "it changed while it was read")
+            if len(data) != before.st_size or touched(before, os.fstat(descriptor)):
+                found.add(FindingId.TOCTOU, name, "it changed while it was read")
                 return None
             return data
         finally:
             os.close(descriptor)
     except OSError as error:
         if error.errno in _GONE:
-            found.add(FindingId.TOCTOU, FILE_NAME, CHANGED_KIND)
+            found.add(FindingId.TOCTOU, name, CHANGED_KIND)
         else:
-            found.unread(FILE_NAME)
+            found.unread(name)
         return None
 
 
-def _parse(data: bytes, found: _Findings) -> Manifest | None:
+def parse_manifest(data: bytes, found: Findings) -> Manifest | None:
+    """Return the manifest in ``data``; where it is none, say why, and return None."""
     try:
         return decode_manifest(data)
     except ManifestError as error:
@@ -273,13 +189,14 @@ def _usable(manifest: Manifest, said: Iterable[Finding]) -> dict[str, Artifact]:
 class _Survey:
     """A walk through a run directory: what lies there of the recorded files, and what should not be there."""
 
-    def __init__(self, records: Container[str], folders: Container[str], found: _Findings) -> None:
+    def __init__(self, records: Container[str], folders: Container[str], found: Findings) -> None:
         self._records = records
         self._folders = folders
         self._found = found
         self._entered: dict[str, str] = {}  # recorded folder → its path on disk
         self._dark: set[str] = set()  # recorded paths about which nothing can be said
         self.present: dict[str, str] = {}  # recorded path → path on disk, another only by normalization
+        self.envelopes: list[str] = []  # paths of attestations, one more than are allowed at most
 
     def enter(self, folder: int, prefix: str = "", depth: int = 1) -> None:
         """Look at everything below an open folder; folders are opened one by one, links are never followed."""
@@ -338,6 +255,8 @@ class _Survey:
             self._found.add(FindingId.SPECIAL_FILE, path)
         elif not _attested(path, depth, folder=False):
             self._file(path)
+        elif depth == 2 and path.endswith(SUFFIX) and len(self.envelopes) <= MAX_FILES:
+            self.envelopes.append(path)
         return False
 
     def _file(self, path: str) -> None:
@@ -368,6 +287,26 @@ class _Survey:
 def _attested(path: str, depth: int, *, folder: bool) -> bool:
     """Say whether an entry is the folder of attestations or lies in it: what is there is not for this check."""
     return path.split("/", 1)[0] == ATTESTATIONS and (folder or depth > 1)
+
+
+def _attestations(root: int, paths: list[str], keys: Sequence[PublicKey], run: About, found: Findings) -> set[str]:
+    """Judge the attestations of a run directory; return the keyids for which something counts."""
+    counted: set[str] = set()
+    if len(paths) > MAX_FILES:
+        found.add(FindingId.OVERSIZE_LENGTH, ATTESTATIONS, f"more than {MAX_FILES} attestations")
+        paths = []
+    for path in paths:
+        envelope = read_bounded(root, path, MAX_ENVELOPE, path, found)
+        if envelope is None:
+            continue
+        judged = judge_statement(envelope, keys, run)
+        if judged.finding is not None:
+            found.add(judged.finding, path, judged.detail)
+        counted |= judged.signers
+    absent = missing(keys, counted)
+    if absent:
+        found.add(FindingId.SIGNATURE_MISSING, ATTESTATIONS, absent)
+    return counted
 
 
 def _spelled(path: str, known: Container[str]) -> str | None:
@@ -406,18 +345,43 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None
             if before.st_size != file.size:
                 said = f"{before.st_size} bytes, recorded {file.size}"
                 return [Finding(FindingId.SIZE_MISMATCH, file.path, said)]
-            size, blake, sha = _digest(descriptor, file.size)
+            size, blake, sha = digest(descriptor, file.size)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)] if error.errno in _GONE else None
-    if size != file.size or _touched(before, after):
+    if size != file.size or touched(before, after):
         return [Finding(FindingId.TOCTOU, file.path, "it changed while it was read")]
-    return _judge(file, blake, sha)
+    return judge_digests(file, blake, sha)
 
 
-def _touched(before: os.stat_result, after: os.stat_result) -> bool:
+def open_plain(path: str | Path, name: str, found: Findings) -> int | None:
+    """Open a file the caller named, without following or waiting; return None where a finding says why not.
+
+    Raises:
+        NoSuchThing: there is nothing, or a folder.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode):
+            descriptor = os.open(path, FILE_FLAGS)
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISREG(mode):
+                return descriptor
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_A_FOLDER:
+            found.unread(name)
+            return None
+        raise NoSuchThing(f"no such file: {path}", hint="name a file") from error
+    if stat.S_ISDIR(mode):
+        raise NoSuchThing(f"{path} is a folder", hint="name a file")
+    found.add(FindingId.SYMLINK_ENTRY if stat.S_ISLNK(mode) else FindingId.SPECIAL_FILE, name, "it is not a file")
+    return None
+
+
+def touched(before: os.stat_result, after: os.stat_result) -> bool:
     """Say whether a file was written to between two looks at it."""
     return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
         after.st_size,
@@ -442,7 +406,7 @@ def _open_below(root: int, path: str) -> int:
             os.close(at)
 
 
-def _digest(descriptor: int, limit: int) -> tuple[int, str, str]:
+def digest(descriptor: int, limit: int) -> tuple[int, str, str]:
     """Return (bytes read, BLAKE3, SHA-256) of a descriptor, reading at most one byte more than ``limit``."""
     blake, sha, left = hasher("blob"), hashlib.sha256(), limit + 1
     while left and (chunk := os.read(descriptor, min(BUFFER, left))):
@@ -452,7 +416,7 @@ def _digest(descriptor: int, limit: int) -> tuple[int, str, str]:
     return limit + 1 - left, blake.hexdigest(), sha.hexdigest()
 
 
-def _judge(file: Artifact, blake: str, sha: str) -> list[Finding]:
+def judge_digests(file: Artifact, blake: str, sha: str) -> list[Finding]:
     """Compare two digests with the recorded ones."""
     if (blake == file.blake3) != (sha == file.sha256):
         said = "blake3 matches and sha256 does not" if blake == file.blake3 else "sha256 matches and blake3 does not"
@@ -470,10 +434,10 @@ def verify_recorded(store: Store, ref: str, run: ObjectId) -> Verdict:
         ref: the name of the run's ref, or the text the run was named by.
         run: the id of the run object.
     """
-    found = _Findings()
+    found = Findings()
     manifest = None
     try:
-        manifest = _parse(store.objects.read("run", run), found)
+        manifest = parse_manifest(store.objects.read("run", run), found)
     except OmphalosError as error:
         _object_finding(error, ref, found)
     if manifest is None:
@@ -494,7 +458,7 @@ def verify_recorded(store: Store, ref: str, run: ObjectId) -> Verdict:
     return found.verdict(ref, manifest, len(files), sum(file.size for file in files))
 
 
-def _check_tree(store: Store, manifest: Manifest, found: _Findings) -> None:
+def _check_tree(store: Store, manifest: Manifest, found: Findings) -> None:
     """Compare the tree the manifest names, node by node, with the artifacts it lists."""
     listed = {file.path: (file.size, file.blake3) for file in manifest.artifacts}
     try:
@@ -509,7 +473,7 @@ def _check_tree(store: Store, manifest: Manifest, found: _Findings) -> None:
             found.add(FindingId.TREE_MISMATCH, path, "the stored tree and the manifest differ")
 
 
-def _check_method(store: Store, manifest: Manifest, found: _Findings) -> None:
+def _check_method(store: Store, manifest: Manifest, found: Findings) -> None:
     """Hash the recorded method again, so that the code that made the run can be read with confidence."""
     try:
         for path, _, oid in walk(store, from_hex(manifest.plan.method)):
@@ -524,7 +488,7 @@ def _check_method(store: Store, manifest: Manifest, found: _Findings) -> None:
 def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
     try:
         with store.objects.open(from_hex(file.blake3)) as stream:
-            size, blake, sha = _digest(stream.fileno(), file.size)
+            size, blake, sha = digest(stream.fileno(), file.size)
     except ObjectMissing:
         return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])]
     except ObjectDamaged:
@@ -535,10 +499,10 @@ def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
         return [Finding(FindingId.OBJECT_DAMAGED, file.path, f"blake3 {blake[:12]}, id {file.blake3[:12]}")]
     if size != file.size:
         return [Finding(FindingId.SIZE_MISMATCH, file.path, f"recorded {file.size} bytes")]
-    return _judge(file, blake, sha)
+    return judge_digests(file, blake, sha)
 
 
-def _object_finding(error: OmphalosError, path: str, found: _Findings) -> None:
+def _object_finding(error: OmphalosError, path: str, found: Findings) -> None:
     """Turn an error of the store into a finding, or into something that could not be read."""
     known: tuple[tuple[type[OmphalosError], FindingId], ...] = (
         (ObjectMissing, FindingId.OBJECT_MISSING),

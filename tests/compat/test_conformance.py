@@ -29,7 +29,8 @@ from omphalos.format.merkle import consistency_holds, inclusion_holds, tree_head
 from omphalos.format.paths import check_path_bytes, check_paths
 from omphalos.format.strictjson import JsonError, parse
 from omphalos.format.tree import TreeError, decode_tree
-from omphalos.runs.verify import MAX_FINDINGS, NoRunDirectory, verify_directory
+from omphalos.runs.verdict import MAX_FINDINGS
+from omphalos.runs.verify import NoRunDirectory, verify_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "conformance"

@@ -12,7 +12,8 @@ from omphalos.format import strictjson
 from omphalos.format.findings import Finding, FindingId, NotChecked
 from omphalos.runs.deep import deepen
 from omphalos.runs.execute import Outcome
-from omphalos.runs.verify import MAX_FINDINGS, NoRunDirectory, Verdict, _Findings, verify_directory, verify_recorded
+from omphalos.runs.verdict import MAX_FINDINGS, Findings, Verdict
+from omphalos.runs.verify import NoRunDirectory, verify_directory, verify_recorded
 from omphalos.store.store import Store
 
 Recorded = tuple[Path, Outcome]
@@ -403,7 +404,7 @@ def test_a_file_that_becomes_a_folder_has_changed(
 
 def test_suppressed_warnings_do_not_refuse() -> None:
     """However many warnings there are, they do not refuse; one error among what is not listed does."""
-    found = _Findings()
+    found = Findings()
     found.extend(Finding(FindingId.PATH_INVISIBLE, f"{number:06}") for number in range(MAX_FINDINGS + 5))
     verdict = found.verdict("x", None, 0, 0)
     assert ("verified", 5) == (verdict.word, verdict.suppressed)

@@ -1,0 +1,417 @@
+"""Bundles: runs in one file, written the same whatever the surroundings, and verified in one pass without extraction.
+
+Rules of this file: ``docs/format/bundle.md``. Every byte of a bundle is hostile: nothing is read that the index did not
+announce, nothing is written, and memory is bounded by the index, the manifests and the nodes. What is written holds
+no time, no user, no path of the machine.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from omphalos.format.bundle import (
+    BLOCK,
+    END,
+    INDEX,
+    MAX_ATTESTATIONS,
+    MAX_MEMBER,
+    MAX_STATEMENT,
+    ArchiveError,
+    Attestation,
+    BundledRun,
+    Index,
+    Member,
+    check_index,
+    decode_index,
+    encode_index,
+    header,
+    padding,
+    read_header,
+)
+from omphalos.format.closed import ClosedError
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.findings import Finding, FindingId
+from omphalos.format.ids import Kind, ObjectId, from_hex, hasher
+from omphalos.format.manifest import ATTESTATIONS, Artifact, Manifest, check_manifest, decode_manifest
+from omphalos.format.paths import check_path, refusing
+from omphalos.format.tree import TreeEntry, TreeError, decode_tree
+from omphalos.runs.attest import SUFFIX, About, PublicKey, about, judge_statement, missing
+from omphalos.runs.verdict import Findings, Verdict
+from omphalos.runs.verify import open_plain, parse_manifest, touched
+from omphalos.store.folders import FILE_FLAGS
+from omphalos.store.store import Store
+
+BUFFER: Final = 1 << 20
+_KINDS: Final[Mapping[str, Kind]] = {"manifests": "run", "nodes": "tree", "payload": "blob", "statements": "blob"}
+
+
+class TooLargeToBundle(OmphalosError):
+    """A run holds something that no bundle can."""
+
+    kind = ErrorKind.USAGE
+    id = "tooLargeToBundle"
+
+
+class BadAttestation(OmphalosError):
+    """A file among a run's attestations cannot go into a bundle."""
+
+    kind = ErrorKind.USAGE
+    id = "badAttestation"
+
+
+# -- verifying
+
+
+def verify_bundle(path: str | Path, *, keys: Sequence[PublicKey] = ()) -> Verdict:
+    """Verify the bundle at ``path`` in one pass, by the rules of ``docs/format/bundle.md``.
+
+    Args:
+        path: the file.
+        keys: each of these must have vouched for every run of the bundle.
+
+    Raises:
+        NoSuchThing: there is no file at ``path``.
+    """
+    found = Findings(key.keyid for key in keys)
+    subject = os.fspath(path).rstrip("/").rsplit("/", 1)[-1]
+    descriptor = open_plain(path, ".", found)
+    if descriptor is None:
+        return found.verdict(subject, None, 0, 0)
+    before = os.fstat(descriptor)
+    with os.fdopen(descriptor, "rb", buffering=BUFFER) as stream:
+        reading = _Reading(stream, found, keys)
+        try:
+            reading.all()
+        except ArchiveError as error:
+            found.add(error.finding, error.path, error.message)
+            reading.signed = set()
+        except OSError:
+            found.unread(".")
+            reading.signed = set()
+        if touched(before, os.fstat(descriptor)):
+            found.add(FindingId.TOCTOU, ".", "it changed while it was read")
+    return found.verdict(subject, reading.run_id, reading.files, reading.size, signed_by=reading.signed)
+
+
+class _Reading:
+    """One pass over a bundle."""
+
+    def __init__(self, stream: BinaryIO, found: Findings, keys: Sequence[PublicKey]) -> None:
+        self._stream = stream
+        self._found = found
+        self._keys = keys
+        self._members: dict[str, Member] = {}
+        self._place: dict[str, int] = {}
+        self._runs: dict[str, BundledRun] = {}  # by id of the run object
+        self._abouts: dict[str, About] = {}  # of usable manifests, by id of the run object
+        self._nodes: dict[str, tuple[TreeEntry, ...]] = {}
+        self._methods: set[str] = set()
+        self._asked: set[str] = set()  # members that something asks for
+        self._usable = True  # every manifest and node so far could be read as what it is
+        self._vouching: list[Finding] = []
+        self._counted: dict[str, set[str]] = {}  # run object → keyids for which something counts
+        self.run_id: str | None = None
+        self.files = 0
+        self.size = 0
+        self.signed: set[str] = set()
+
+    def all(self) -> None:
+        """Read everything.
+
+        Raises:
+            ArchiveError: a structural fault.
+        """
+        index = self._index()
+        if index is None:
+            return
+        for member in index.members:
+            self._member(member)
+        self._end()
+        if self._usable:
+            self._walk()
+        if self._keys:
+            self._settle()
+
+    def _index(self) -> Index | None:
+        size = read_header(self._stream.read(BLOCK), INDEX, None, {})
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise ArchiveError(FindingId.TRUNCATED, INDEX)
+        index, wrong = None, []
+        try:
+            index = decode_index(data)
+            wrong = check_index(index)
+        except ClosedError as error:
+            wrong = [Finding(finding, INDEX, error.message) for finding in error.findings]
+        self._found.extend(wrong)
+        if wrong or index is None:
+            return None
+        self._members = {member.name: member for member in index.members}
+        self._place = {member.name: at for at, member in enumerate(index.members)}
+        self._runs = {run.run: run for run in index.runs}
+        self.run_id = index.runs[0].run_id if len(index.runs) == 1 else None
+        for run in index.runs:
+            self._asked.add(f"manifests/{run.run}")
+            self._asked |= {f"statements/{item.id}" for item in run.attestations}
+        self._pad(INDEX, size)
+        return index
+
+    def _pad(self, name: str, size: int) -> None:
+        rest = self._stream.read(padding(size))
+        if len(rest) < padding(size):
+            raise ArchiveError(FindingId.TRUNCATED, name)
+        if any(rest):
+            raise ArchiveError(FindingId.TRAILING_GARBAGE, name, "the padding is not zero")
+
+    def _member(self, member: Member) -> None:
+        name = member.name
+        read_header(self._stream.read(BLOCK), name, member.size, self._place)
+        folder, oid = name.split("/")
+        keep = folder in ("manifests", "nodes") or (folder == "statements" and bool(self._keys))
+        blake, sha, left, kept = hasher(_KINDS[folder]), hashlib.sha256(), member.size, bytearray()
+        while left:
+            chunk = self._stream.read(min(BUFFER, left))
+            if not chunk:
+                raise ArchiveError(FindingId.TRUNCATED, name)
+            left -= len(chunk)
+            blake.update(chunk)
+            sha.update(chunk)
+            if keep:
+                kept += chunk
+        self.files += 1
+        self.size += member.size
+        right = (blake.hexdigest() == oid, sha.hexdigest() == member.sha256)
+        if all(right):
+            self._judge(folder, oid, bytes(kept))
+        else:
+            self._found.add(FindingId.HASH_DISAGREE if any(right) else FindingId.HASH_MISMATCH, name)
+            self._usable &= folder not in ("manifests", "nodes")
+        self._pad(name, member.size)
+
+    def _judge(self, folder: str, oid: str, data: bytes) -> None:
+        if folder == "manifests" and oid in self._runs:
+            self._manifest(oid, data)
+        elif folder == "nodes":
+            try:
+                self._nodes[oid] = decode_tree(data)
+            except TreeError as error:
+                self._found.add(error.finding, f"nodes/{oid}", error.message)
+                self._usable = False
+        elif folder == "statements" and self._keys:
+            for run in self._runs.values():
+                if any(item.id == oid for item in run.attestations) and run.run in self._abouts:
+                    self._statement(run.run, oid, data)
+
+    def _manifest(self, oid: str, data: bytes) -> None:
+        name, said = f"manifests/{oid}", Findings()
+        manifest = parse_manifest(data, said)
+        if manifest is None:
+            self._found.extend(Finding(f.id, name, f.detail) for f in said.verdict("", None, 0, 0).findings)
+            self._usable = False
+            return
+        self._found.extend(Finding(f.id, f"{name}/{f.path}", f.detail) for f in check_manifest(manifest))
+        if manifest.run_id != self._runs[oid].run_id:
+            self._found.add(FindingId.REF_MISMATCH, name, f"the index says {self._runs[oid].run_id[:80]}")
+        for file in (*manifest.artifacts, *manifest.control):
+            self._record(name, file)
+        self._methods.add(manifest.plan.method)
+        self._abouts[oid] = about(data, manifest)
+        self._counted[oid] = set()
+
+    def _record(self, manifest: str, file: Artifact) -> None:
+        """Compare a record of a manifest with the index."""
+        name = f"payload/{file.blake3}"
+        self._asked.add(name)
+        member = self._members.get(name)
+        if member is None:
+            self._found.add(FindingId.FILE_MISSING, f"{manifest}/{file.path}", "not in the index")
+        elif member.size != file.size:
+            self._found.add(FindingId.SIZE_MISMATCH, f"{manifest}/{file.path}", "the index has another")
+        elif member.sha256 != file.sha256:
+            self._found.add(FindingId.HASH_DISAGREE, f"{manifest}/{file.path}", "the index has another sha256")
+
+    def _statement(self, run: str, oid: str, data: bytes) -> None:
+        judged = judge_statement(data, self._keys, self._abouts[run])
+        if judged.finding is not None:
+            self._vouching.append(Finding(judged.finding, f"statements/{oid}", judged.detail))
+        self._counted[run] |= judged.signers
+
+    def _end(self) -> None:
+        first = self._stream.read(BLOCK)
+        if len(first) == BLOCK and any(first):
+            raise ArchiveError(FindingId.ENDLESS_DATA, ".", "it goes on after the last member")
+        second = self._stream.read(BLOCK) if len(first) == BLOCK else b""
+        if len(second) < BLOCK:
+            raise ArchiveError(FindingId.TRUNCATED, ".", "the end of the archive is missing")
+        if any(second) or self._stream.read(1):
+            raise ArchiveError(FindingId.TRAILING_GARBAGE, ".")
+
+    def _walk(self) -> None:
+        """Follow every method, each node once, and find what nothing asks for."""
+        todo, seen = sorted(self._methods), set[str]()
+        while todo:
+            oid = todo.pop()
+            if oid in seen:
+                continue
+            seen.add(oid)
+            name = f"nodes/{oid}"
+            self._asked.add(name)
+            if oid not in self._nodes:
+                self._found.add(FindingId.OBJECT_MISSING, name)
+                continue
+            for entry in self._nodes[oid]:
+                self._entry(name, entry, todo)
+        for extra in self._members.keys() - self._asked:
+            self._found.add(FindingId.FILE_EXTRA, extra, "nothing in the bundle asks for it")
+
+    def _entry(self, name: str, entry: TreeEntry, todo: list[str]) -> None:
+        oid = entry.id.hex()
+        if entry.kind == "tree":
+            todo.append(oid)
+            below = self._nodes.get(oid)
+            size = None if below is None else sum(item.size for item in below)
+        else:
+            self._asked.add(f"payload/{oid}")
+            member = self._members.get(f"payload/{oid}")
+            size = None if member is None else member.size
+            if member is None:
+                self._found.add(FindingId.OBJECT_MISSING, f"payload/{oid}")
+        if size not in (None, entry.size):
+            self._found.add(FindingId.SIZE_MISMATCH, name, "an entry has another size than what it names")
+
+    def _settle(self) -> None:
+        """Say for which runs a given key did not vouch, and which keys vouched for all."""
+        self._found.extend(self._vouching)
+        for run, counted in self._counted.items():
+            absent = missing(self._keys, counted)
+            if absent:
+                self._found.add(FindingId.SIGNATURE_MISSING, f"manifests/{run}", absent)
+        every = [self._counted.get(run, set()) for run in self._runs]
+        self.signed = set.intersection(*every) if every else set()
+
+
+# -- writing
+
+
+@dataclass
+class _Plan:
+    """What goes into a bundle: members by name, with where their bytes are."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    small: dict[str, bytes] = field(default_factory=dict)  # bytes at hand
+
+    def add(self, name: str, size: int, sha256: str) -> None:
+        if size > MAX_MEMBER:
+            raise TooLargeToBundle(f"{name} has {size} bytes, and a bundle holds files below 8 GiB")
+        self.members[name] = Member(name, size, sha256)
+
+    def keep(self, folder: str, data: bytes) -> str:
+        """Add a member whose bytes are at hand; return its id."""
+        state = hasher(_KINDS[folder])
+        state.update(data)
+        oid = state.hexdigest()
+        self.add(f"{folder}/{oid}", len(data), hashlib.sha256(data).hexdigest())
+        self.small[f"{folder}/{oid}"] = data
+        return oid
+
+
+def read_attestations(run_directory: Path) -> dict[str, bytes]:
+    """Return the attestations in a run directory by name; none where there is no such folder.
+
+    Raises:
+        BadAttestation: one is no file, too large, or has a name no bundle takes; or there are too many.
+    """
+    folder = run_directory / ATTESTATIONS
+    if not folder.is_dir():
+        return {}
+    found: dict[str, bytes] = {}
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith(SUFFIX):
+            continue
+        if refusing(check_path(name)) or len(found) == MAX_ATTESTATIONS:
+            raise BadAttestation(f"{name!r} cannot go into a bundle", hint="rename it, or take it away")
+        try:
+            with os.fdopen(os.open(folder / name, FILE_FLAGS), "rb") as stream:
+                data = stream.read(MAX_STATEMENT + 1)
+        except OSError as error:
+            raise BadAttestation(f"{name!r} cannot be read: {os.strerror(error.errno or 0).lower()}") from error
+        if len(data) > MAX_STATEMENT:
+            raise BadAttestation(f"{name!r} is larger than an attestation may be")
+        found[name] = data
+    return found
+
+
+def write_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], descriptor: int) -> tuple[int, int]:
+    """Write a bundle of runs to an open file; return the number of members and of bytes written.
+
+    Args:
+        store: where the runs are.
+        runs: run object → its attestations by name.
+        descriptor: an empty file, open for writing; after an error it holds bytes that must not be used.
+
+    Raises:
+        ObjectMissing, ObjectDamaged, KindMismatch: the store has not all of a run.
+        ManifestError: a run's manifest cannot be read.
+        TooLargeToBundle: a file has 8 GiB or more.
+    """
+    plan, listed = _Plan(), []
+    for oid, attestations in runs.items():
+        manifest = _add_run(store, oid, plan)
+        items = tuple(Attestation(name, plan.keep("statements", data)) for name, data in sorted(attestations.items()))
+        listed.append(BundledRun(manifest.run_id, oid.hex(), items))
+    members = tuple(plan.members[name] for name in sorted(plan.members))
+    index = encode_index(Index("omphalos.bundle/1", tuple(sorted(listed, key=lambda run: run.run_id)), members))
+    written = _put(descriptor, header(INDEX, len(index)), index, bytes(padding(len(index))))
+    for member in members:
+        written += _put(descriptor, header(member.name, member.size))
+        if member.name in plan.small:
+            size = _put(descriptor, plan.small[member.name])
+        else:
+            size = store.objects.copy_to(from_hex(member.name.split("/")[1]), descriptor)
+        if size != member.size:  # the manifest says otherwise than the store
+            raise TooLargeToBundle(f"{member.name} has {size} bytes and is recorded with {member.size}")
+        written += size + _put(descriptor, bytes(padding(size)))
+    return len(members) + 1, written + _put(descriptor, END)
+
+
+def _add_run(store: Store, oid: ObjectId, plan: _Plan) -> Manifest:
+    data = store.objects.read("run", oid)
+    manifest = decode_manifest(data)
+    plan.keep("manifests", data)
+    for file in (*manifest.artifacts, *manifest.control):
+        plan.add(f"payload/{file.blake3}", file.size, file.sha256)
+    todo = [from_hex(manifest.plan.method)]
+    while todo:
+        node = todo.pop()
+        if f"nodes/{node.hex()}" in plan.members:
+            continue
+        raw = store.objects.read("tree", node)
+        plan.keep("nodes", raw)
+        for entry in decode_tree(raw):
+            if entry.kind == "tree":
+                todo.append(entry.id)
+            elif f"payload/{entry.id.hex()}" not in plan.members:
+                plan.add(f"payload/{entry.id.hex()}", entry.size, _sha256(store, entry.id))
+    return manifest
+
+
+def _sha256(store: Store, oid: ObjectId) -> str:
+    state = hashlib.sha256()
+    with store.objects.open(oid) as stream:
+        while chunk := stream.read(BUFFER):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _put(descriptor: int, *parts: bytes) -> int:
+    written = 0
+    for data in parts:
+        view = memoryview(data)
+        while view:
+            count = os.write(descriptor, view)
+            view = view[count:]
+            written += count
+    return written
