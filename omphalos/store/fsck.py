@@ -437,7 +437,7 @@ def _repair(
     todo |= missing
     mended: set[str] = set()
     for _ in range(1 + len(report.problems)):
-        with store.objects.packed():
+        with store.objects.batch():
             mended |= {oid.hex() for oid, kind in sorted(todo.items()) if _mend(store, sources, oid, kind)}
         # A tree that is there again may name more that is missing.
         again = FsckReport()

@@ -4,7 +4,7 @@ A cache, never the truth. ``objects/index/`` may be deleted or damaged at any ti
 segments. Rules of this file: an error of LMDB leaves it only as ``IndexUnusable``, and the caller carries on without;
 a file is compared with its check sum before it is mapped (``guard``), and one that is in use and was cut is filled up,
 since reading behind the end of a mapped file kills the process; a full map grows by itself; one environment per process
-and folder, opened anew after a fork.
+and folder, closed when nobody uses it any more, opened anew after a fork.
 """
 
 import atexit
@@ -63,12 +63,14 @@ class Index:
         self._folder = folder
         self._env: Any = None
         self._db: dict[bytes, Any] = {}
+        self._shared: _Shared | None = None
         self._memory: dict[ObjectId, Place] = {}
         self._memory_segments: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         if folder is not None:
-            self._env, self._db = _open(folder, map_bytes)
+            self._shared = _open(folder, map_bytes)
+            self._env, self._db = self._shared.env, self._shared.tables
 
     @property
     def in_memory(self) -> bool:
@@ -344,7 +346,7 @@ class Index:
         if self._folder is None:
             return False
         key = _key(self._folder)
-        return key is not None and _environments.get(key, (0, None, None))[1] is self._env
+        return key is not None and _environments.get(key) is self._shared
 
     # -- the stat cache
 
@@ -362,13 +364,48 @@ class Index:
     # -- all of it
 
     def close(self) -> None:
-        """Let go of what is in memory; the environment stays open for the process."""
+        """Let go of what is in memory, and of the files if no other index of this process uses them."""
         self._memory.clear()
+        shared, self._shared, self._env = self._shared, None, None
+        if shared is not None:
+            _release(shared)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
 
 
-_lock = threading.Lock()
-_environments: dict[tuple[int, int], tuple[int, Any, dict[bytes, Any]]] = {}
-_guards: dict[tuple[int, int], Guard] = {}
+class _Shared:
+    """An environment of this process, and how many use it: LMDB must not open one file twice in a process."""
+
+    def __init__(self, env: Any, tables: dict[bytes, Any], guard: Guard) -> None:
+        self.pid = os.getpid()
+        self.env = env
+        self.tables = tables
+        self.guard = guard
+        self.users = 1
+
+    def close(self) -> None:
+        """Close the file; the last process to do so records its check sum."""
+        with contextlib.suppress(Exception):
+            self.env.close()
+        if self.pid == os.getpid():
+            self.guard.leave()
+        else:
+            self.guard.drop()
+
+
+_lock = threading.RLock()  # an index may be collected, and let go of its environment, while this thread holds it
+_environments: dict[tuple[int, int], _Shared] = {}
+
+
+def _release(shared: _Shared) -> None:
+    with _lock:
+        shared.users -= 1
+        if not shared.users and shared.pid == os.getpid():
+            for key in [key for key, known in _environments.items() if known is shared]:
+                del _environments[key]
+                shared.close()
 
 
 def _key(folder: Path) -> tuple[int, int] | None:
@@ -379,19 +416,19 @@ def _key(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _open(folder: Path, map_bytes: int) -> tuple[Any, dict[bytes, Any]]:
+def _open(folder: Path, map_bytes: int) -> _Shared:
     import lmdb
 
     with _lock:
-        for known, (pid, env, _) in list(_environments.items()):
-            if pid != os.getpid():  # opened before a fork: not ours to use
+        for known, shared in list(_environments.items()):
+            if shared.pid != os.getpid():  # opened before a fork: not ours to use
                 del _environments[known]
-                env.close()
-                _guards.pop(known).drop()
+                shared.close()
         key = _key(folder)
-        if key is not None and key in _environments:
-            _, env, tables = _environments[key]
-            return env, tables
+        known_one = _environments.get(key) if key is not None else None
+        if known_one is not None:
+            known_one.users += 1
+            return known_one
         env = guard = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -412,10 +449,8 @@ def _open(folder: Path, map_bytes: int) -> tuple[Any, dict[bytes, Any]]:
                 guard.drop()
             raise IndexUnusable(str(problem)) from problem
         found = os.fstat(guard.fd)
-        key = found.st_dev, found.st_ino
-        _environments[key] = (os.getpid(), env, tables)
-        _guards[key] = guard
-        return env, tables
+        shared = _environments[found.st_dev, found.st_ino] = _Shared(env, tables, guard)
+        return shared
 
 
 @atexit.register
@@ -425,13 +460,9 @@ def close_all() -> None:
     Called at the end of a process that ends in order; one that leaves by ``os._exit`` calls it itself.
     """
     with _lock:
-        for key, (pid, env, _) in list(_environments.items()):
+        for key, shared in list(_environments.items()):
             del _environments[key]
-            guard = _guards.pop(key)
-            if pid == os.getpid():
-                with contextlib.suppress(Exception):
-                    env.close()
-                guard.leave()
+            shared.close()
 
 
 def _fill_up(path: Path) -> None:
@@ -468,10 +499,10 @@ def discard(folder: Path) -> None:
     with _lock:
         key = _key(folder)
         if key is not None and key in _environments:
-            _, env, _ = _environments.pop(key)
+            shared = _environments.pop(key)
             with contextlib.suppress(Exception):
-                env.close()
-            _guards.pop(key).drop()
+                shared.env.close()
+            shared.guard.drop()
     for name in NAMES:
         try:
             (folder / name).unlink(missing_ok=True)

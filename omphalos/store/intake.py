@@ -35,7 +35,7 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
         judge: refuses what may not be stored; gets the survey, and the ``id()`` of folders whose names were judged when
             they were cached.
     """
-    with objects.packed():
+    with objects.batch():
         objects.begin()
         objects.catalog.catch_up()
         intake = _Intake(objects)

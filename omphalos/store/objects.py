@@ -1,6 +1,6 @@
 """Objects: bytes in the store under their id.
 
-Many small objects are records in segments (``packs``, found through ``catalog``), others single read-only files
+Small objects are records in segments (``packs``, found through ``catalog``), others single read-only files
 (``loose``). This file puts the two together and keeps the order of their steps.
 
 The syscall contract of a batch: a lease (``leases``) before the first look; segment bytes ``write`` and ``fdatasync``;
@@ -58,16 +58,14 @@ _KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumer
 class ObjectStore:
     """The objects under ``root/objects``."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> None:
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> None:
         """Take a store's folder.
 
-        Objects of up to ``pack_limit`` bytes that are put inside ``packed`` go into segments; with ``pack_all`` those
-        that are put one by one as well. Limit 0 keeps all as files.
+        Objects of up to ``pack_limit`` bytes go into segments, larger ones into files. Limit 0 keeps all as files.
         """
         self._disk = disk
         self._root = root
         self.pack_limit = pack_limit
-        self._packing = 1 if pack_all else 0
         self.catalog = Catalog(root, disk)
         self.loose = Loose(root, disk)
         self._writer = PackWriter(disk, root / "objects" / "packs")
@@ -112,22 +110,12 @@ class ObjectStore:
                 self._shards = None
                 self.loose.forgive()
 
-    @contextlib.contextmanager
-    def packed(self) -> Iterator[None]:
-        """Make a batch of many small objects: those put inside go into segments, not into files of their own."""
-        with self.batch():
-            self._packing += 1
-            try:
-                yield
-            finally:
-                self._packing -= 1
-
     def when_durable(self, work: Callable[[], None]) -> None:
         """Call ``work`` when the outermost batch has made its objects durable; never if it fails."""
         self._when_durable.append(work)
 
     def _is_small(self, size: int) -> bool:
-        return self._packing > 0 and size <= self.pack_limit and self.pack_limit > 0
+        return size <= self.pack_limit and self.pack_limit > 0
 
     def begin(self) -> None:
         """Take the lease that keeps gc from freeing what this instance finds or puts from now on.
@@ -195,7 +183,7 @@ class ObjectStore:
                 self._write(kind, oid, data)
 
     def put_blobs(self, blobs: list[tuple[ObjectId, bytes]]) -> bytes:
-        """Store many small blobs whose ids the caller has just computed; inside a packed batch.
+        """Store many small blobs whose ids the caller has just computed; inside a batch.
 
         Returns:
             One byte for each, 1 where it lies in a segment.

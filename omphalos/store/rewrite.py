@@ -37,7 +37,7 @@ def rewrite(disk: Disk, objects: ObjectStore, name: str, keep: Callable[[Record]
             return False
         size = os.fstat(fd).st_size
         reader = scan_reader(fd)
-        with objects.packed():
+        with objects.batch():
             for record in scan(reader, 0, size):
                 if keep(record):
                     data = bytes(reader.at(record.offset + HEADER_BYTES, record.length))

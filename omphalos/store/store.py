@@ -31,18 +31,18 @@ class StoreMissing(OmphalosError):
 class Store:
     """The store in the folder ``root``: its objects and its refs."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> None:
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> None:
         """Take a folder that is known to be a store; use ``init``, ``open`` or ``find``.
 
-        What ``pack_limit`` and ``pack_all`` mean to a writer is said at ``ObjectStore``; readers need not know.
+        What ``pack_limit`` means to a writer is said at ``ObjectStore``; readers need not know.
         """
         self.root = root
         self.disk = disk
-        self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
+        self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit)
         self.refs = RefStore(root, disk=disk, secure=functools.partial(secure, self.objects))
 
     @classmethod
-    def init(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:
+    def init(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> Self:
         """Make a store in ``root``, durably, and return it; one that is there already stays as it is.
 
         Raises:
@@ -51,10 +51,10 @@ class Store:
         with translated("making a store"):
             durable.make_folders(disk, root / "objects" / "large")
             durable.make_folders(disk, root / "refs")
-        return cls(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
+        return cls(root, disk=disk, pack_limit=pack_limit)
 
     @classmethod
-    def open(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, pack_all: bool = False) -> Self:
+    def open(cls, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> Self:
         """Return the store in ``root``.
 
         Raises:
@@ -62,7 +62,7 @@ class Store:
         """
         if not _is_store(root):
             raise StoreMissing(f"in {str(root)!r}")
-        return cls(root, disk=disk, pack_limit=pack_limit, pack_all=pack_all)
+        return cls(root, disk=disk, pack_limit=pack_limit)
 
     @classmethod
     def find(cls, start: Path, *, disk: Disk = DISK) -> Self:

@@ -336,9 +336,9 @@ def test_power_lost_after_a_put_of_what_was_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [0, 100])
 def test_a_batch_syncs_once(tmp_path: Path, limit: int) -> None:
     """Many objects in one batch cost one fsync per folder and segment, at the end."""
-    Store.init(tmp_path, pack_all=True).objects.put("blob", b"before")
+    Store.init(tmp_path).objects.put("blob", b"before")
     calls: list[str] = []
-    store = Store(tmp_path, disk=hooked(lambda name, _: calls.append(name)), pack_limit=limit, pack_all=True)
+    store = Store(tmp_path, disk=hooked(lambda name, _: calls.append(name)), pack_limit=limit)
     with store.objects.batch():
         ids = [store.objects.put("blob", b"%d" % i) for i in range(300)]
         during = calls.count("sync_folder"), calls.count("sync_data")
@@ -355,7 +355,7 @@ def test_a_real_limit(tmp_path: Path, source: Path, limit: int) -> None:
     def work() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        store = Store.open(root, pack_limit=limit, pack_all=True)
+        store = Store.open(root, pack_limit=limit)
         store.objects.put("blob", b"s" * 4000)
         with pytest.raises(StoreFull):
             store.objects.put("blob", b"l" * 4097)

@@ -21,7 +21,7 @@ DATA = [b"%d" % n * 20 for n in range(50)]
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
     """Return a store with fifty records, closed."""
-    store = Store.init(tmp_path / "store", pack_all=True)
+    store = Store.init(tmp_path / "store")
     with store.objects.batch():
         for data in DATA:
             store.objects.put("blob", data)
@@ -70,7 +70,7 @@ def test_a_torn_end_is_cut_off(filled: Path) -> None:
     for cut in range(1, last, 7):
         segment(filled).write_bytes(whole[:-cut])
         assert fsck(Store.open(filled)).problems == []
-        store = Store.open(filled, pack_all=True)
+        store = Store.open(filled)
         assert not store.objects.has(blob_id(DATA[-1]))
         store.objects.put("blob", DATA[-1])
         assert segment(filled).read_bytes() == whole
@@ -83,7 +83,7 @@ def test_garbage_is_passed_over(filled: Path) -> None:
     with first.open("ab") as stream:
         stream.write(b"\xf1omp garbage " * 10)
     before = first.read_bytes()
-    store = Store.open(filled, pack_all=True)
+    store = Store.open(filled)
     store.objects.put("blob", b"new")
     assert first.read_bytes() == before
     assert store.objects.read("blob", blob_id(b"new")) == b"new"
@@ -96,7 +96,7 @@ def test_a_record_inside_an_object_is_no_object(tmp_path: Path) -> None:
     """The bytes of a record, stored as an object, do not make the object they pose as."""
     from omphalos.store.records import header
 
-    store = Store.init(tmp_path / "s", pack_all=True)
+    store = Store.init(tmp_path / "s")
     inner = blob_id(b"inner")
     store.objects.put("blob", b"..." + header(0, 5, inner) + b"inner")
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_a_record_inside_an_object_is_no_object(tmp_path: Path) -> None:
 def test_sealing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full segment is sealed under the hash of its bytes, read-only, and everything is found before and after."""
     monkeypatch.setattr(packs, "SEAL_BYTES", 500)
-    store = Store.init(tmp_path / "s", pack_all=True)
+    store = Store.init(tmp_path / "s")
     for data in DATA:
         store.objects.put("blob", data)
     sealed = [path for path in (store.root / "objects" / "packs").iterdir() if SEALED_NAME.fullmatch(path.name)]
@@ -133,7 +133,7 @@ def writer(root: Path, me: int, turns: int) -> None:
     """Put trees, name some; every named one must be whole at once."""
     for turn in range(turns):
         store = Store.open(root)
-        with store.objects.packed():
+        with store.objects.batch():
             files = {}
             for n in range(5):
                 data = b"%d %d" % ((me + turn) % 3 if n % 2 else me * 1000 + turn, n)

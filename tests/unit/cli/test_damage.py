@@ -5,22 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from omphalos.format.ids import from_hex
+from omphalos.store.store import Store
+from omphalos.testing import damage
+
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Call
 
 REPORT = "reports/validation.json"
-
-
-def object_file(store: Path, oid: str) -> Path:
-    """Return the file of an object."""
-    return store / "objects" / "large" / oid[:2] / oid[2:]
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
 
 
 @pytest.fixture
@@ -41,7 +33,7 @@ def findings(call: "Call", name: str) -> set[str]:
 
 def test_a_flipped_bit_in_an_artifact(call: "Call", store: Path, first: str, report_id: str) -> None:
     """A damaged object is refused by every verb that needs its bytes, and none of them is written."""
-    flip(object_file(store, report_id))
+    damage.flip(Store(store), from_hex(report_id), 9)
     assert findings(call, first) == {"objectDamaged"}
     for argv in (["cat", report_id], ["cat", f"{first}:{REPORT}"], ["show", f"{first}:{REPORT}"]):
         said = call(*argv)
@@ -57,27 +49,26 @@ def test_a_flipped_bit_in_an_artifact(call: "Call", store: Path, first: str, rep
 
 def test_a_missing_artifact(call: "Call", store: Path, first: str, report_id: str) -> None:
     """An object that is gone is a finding of a verification, and 'not found' where it was asked for."""
-    object_file(store, report_id).unlink()
+    damage.lose(Store(store), from_hex(report_id))
     assert findings(call, first) == {"objectMissing"}
     assert call("cat", f"{first}:{REPORT}").code == 10
     assert call("checkout", first, "new").code == 10
     assert not Path("new").exists()
 
 
-@pytest.mark.parametrize("damage", ["flip", "remove"])
-def test_a_damaged_run_object(call: "Call", store: Path, first: str, damage: str) -> None:
+@pytest.mark.parametrize("how", ["flip", "lose"])
+def test_a_damaged_run_object(call: "Call", store: Path, first: str, how: str) -> None:
     """A run whose manifest cannot be read is listed with the reason (exit 3), and refused by its name."""
-    run = call("ref", "get", f"runs/{first}").out.strip()
-    path = object_file(store, run)
-    flip(path) if damage == "flip" else path.unlink()
+    run = from_hex(call("ref", "get", f"runs/{first}").out.strip())
+    damage.flip(Store(store), run, 9) if how == "flip" else damage.lose(Store(store), run)
     said = call("log", "--json")
     assert said.code == 3
     (bad,) = (entry for entry in said.document["runs"] if entry["error"])
     assert bad["run_id"] == first
     assert call("log").code == 3
     assert f"{first}  damaged" in call("log").out
-    assert findings(call, first) >= {"objectDamaged" if damage == "flip" else "objectMissing"}
-    code = 1 if damage == "flip" else 10
+    assert findings(call, first) >= {"objectDamaged" if how == "flip" else "objectMissing"}
+    code = 1 if how == "flip" else 10
     for argv in (["show", first], ["certify", first], ["diff", first, "second"], ["status", first], ["ls", first]):
         assert call(*argv).code == code, argv
     assert call("show", "latest", "--json").document["manifest"]["name"] == "second"
@@ -115,8 +106,11 @@ def test_an_object_under_a_wrong_kind(call: "Call", store: Path, report_id: str)
 
 def test_a_link_in_place_of_an_object(call: "Call", store: Path, first: str, report_id: str, tmp_path: Path) -> None:
     """A symbolic link where an object should be is not followed, though it leads to the right bytes."""
-    path = object_file(store, report_id)
-    path.rename(tmp_path / "aside")
+    content = Store(store).objects.read("blob", from_hex(report_id))
+    damage.lose(Store(store), from_hex(report_id))
+    (tmp_path / "aside").write_bytes(content)
+    path = store / "objects" / "large" / report_id[:2] / report_id[2:]
+    path.parent.mkdir(exist_ok=True)
     path.symlink_to(tmp_path / "aside")
     assert findings(call, first) == {"objectDamaged"}
     assert call("cat", f"{first}:{REPORT}").code == 1

@@ -6,19 +6,11 @@ from typing import Any
 
 import pytest
 
+from omphalos.format.ids import from_hex
+from omphalos.store.store import Store
+from omphalos.testing import damage
+
 Call = Callable[..., Any]
-
-
-def _some_object(store: Path, call: Call, name: str = "latest:reports/scoring.json") -> Path:
-    oid = call("cat", name, "--json").document["id"]
-    return store / "objects" / "large" / oid[:2] / oid[2:]
-
-
-def _damage(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[3] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(data)
 
 
 def test_a_sound_store_is_sound(call: Call, store: Path) -> None:
@@ -32,7 +24,8 @@ def test_a_sound_store_is_sound(call: Call, store: Path) -> None:
 
 def test_damage_is_found_and_repaired(call: Call, store: Path, reference: Path) -> None:
     """A flipped bit is reported with the runs that need the object, and repaired from another store."""
-    _damage(_some_object(store, call))
+    oid = call("cat", "latest:reports/scoring.json", "--json").document["id"]
+    damage.flip(Store(store), from_hex(oid), 3)
 
     said = call("fsck", "--json")
     assert 1 == said.code

@@ -10,11 +10,13 @@ import pytest
 
 from omphalos.format import strictjson
 from omphalos.format.findings import Finding, FindingId, NotChecked
+from omphalos.format.ids import ObjectId, blob_id
 from omphalos.runs.deep import deepen
 from omphalos.runs.execute import Outcome
 from omphalos.runs.verdict import MAX_FINDINGS, Findings, Verdict
 from omphalos.runs.verify import NoRunDirectory, verify_directory, verify_recorded
 from omphalos.store.store import Store
+from omphalos.testing.damage import flip, lose
 
 Recorded = tuple[Path, Outcome]
 FILE = "exports/review_queue.csv"
@@ -415,12 +417,9 @@ def test_suppressed_warnings_do_not_refuse() -> None:
     assert "unsorted" not in {finding.id.value for finding in verdict.findings}
 
 
-def _object(folder: Path, outcome: Outcome, path: str = FILE) -> Path:
-    """Return the object file of an artifact."""
-    import blake3
-
-    name = blake3.blake3((outcome.directory / path).read_bytes()).hexdigest()
-    return folder / "objects" / "large" / name[:2] / name[2:]
+def _object(outcome: Outcome, path: str = FILE) -> ObjectId:
+    """Return the id of an artifact."""
+    return blob_id((outcome.directory / path).read_bytes())
 
 
 def test_a_good_run_in_the_store_is_verified(copy: Recorded) -> None:
@@ -435,7 +434,7 @@ def test_a_good_run_in_the_store_is_verified(copy: Recorded) -> None:
 def test_a_damaged_object_is_found(copy: Recorded) -> None:
     """A bit flipped in an object names the artifact it belongs to."""
     folder, outcome = copy
-    _flip(_object(folder, outcome), 3)
+    flip(Store(folder), _object(outcome), 3)
 
     assert [("objectDamaged", FILE)] == _ids(verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run))
 
@@ -443,7 +442,7 @@ def test_a_damaged_object_is_found(copy: Recorded) -> None:
 def test_a_missing_object_is_found(copy: Recorded) -> None:
     """An object that is gone names the artifact it belongs to."""
     folder, outcome = copy
-    _object(folder, outcome).unlink()
+    lose(Store(folder), _object(outcome))
 
     assert [("objectMissing", FILE)] == _ids(verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run))
 
@@ -451,8 +450,7 @@ def test_a_missing_object_is_found(copy: Recorded) -> None:
 def test_a_damaged_run_object_is_found(copy: Recorded) -> None:
     """A bit flipped in the run object itself leaves nothing to believe."""
     folder, outcome = copy
-    name = outcome.run.hex()
-    _flip(folder / "objects" / "large" / name[:2] / name[2:], 9)
+    flip(Store(folder), outcome.run, 9)
 
     verdict = verify_recorded(Store.open(folder), f"runs/{outcome.run_id}", outcome.run)
 

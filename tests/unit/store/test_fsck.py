@@ -8,6 +8,7 @@ import pytest
 from omphalos.format.ids import ObjectId, blob_id
 from omphalos.format.tree import TreeEntry, encode_tree
 from omphalos.store.fsck import FsckReport, from_folder, from_store, fsck, rebuild_index
+from omphalos.store.objects import PACK_LIMIT
 from omphalos.store.store import Store
 from omphalos.store.trees import put_directory, walk
 from omphalos.testing.damage import flip, flip_bit, lose
@@ -94,10 +95,10 @@ def test_a_missing_object(filled: tuple[Store, ObjectId]) -> None:
     }
 
 
-@pytest.mark.parametrize("pack", [False, True])
-def test_kinds_are_checked(store: Store, pack: bool) -> None:
+@pytest.mark.parametrize("limit", [0, PACK_LIMIT])
+def test_kinds_are_checked(store: Store, limit: int) -> None:
     """A blob named as a folder, and a tree named as a file, are found."""
-    store = Store.open(store.root, pack_all=pack)
+    store = Store.open(store.root, pack_limit=limit)
     blob = store.objects.put("blob", b"\x90")
     node = encode_tree([TreeEntry("f", "blob", 1, blob)])
     inner = store.objects.put("tree", node)
@@ -110,7 +111,7 @@ def test_kinds_are_checked(store: Store, pack: bool) -> None:
 
 def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     """One flipped bit at any byte of any object or ref of a small store is found, whatever the index knows."""
-    store = Store.init(tmp_path / "s", pack_all=True)
+    store = Store.init(tmp_path / "s")
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "f").write_bytes(b"x")
     tree, _ = put_directory(store, tmp_path / "src")

@@ -153,7 +153,7 @@ def test_one_gc_at_a_time(store: Store) -> None:
 
 def test_shared_objects_stay(store: Store) -> None:
     """An object in a kept and in a dropped tree stays."""
-    with store.objects.packed():
+    with store.objects.batch():
         shared, own = store.objects.put("blob", b"shared"), store.objects.put("blob", b"own")
         keep, _ = put_paths(store, {"a": (6, shared)})
         put_paths(store, {"a": (6, shared), "b": (3, own)})
