@@ -39,6 +39,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "compare": ("compare", "compare the declared artifacts of two runs by digest"),
     "verify": ("verify", "recompute everything a run claims"),
     "certify": ("certify", "execute a recorded plan again and compare"),
+    "explain": ("explain", "say why a party and a listed entity matched"),
     "sql": ("sql", "ask the analyst catalog about a run"),
     "warehouse": ("warehouse", "build the marts of a run as a database"),
     "fsck": ("fsck", "read every object once and say what is wrong"),

@@ -64,6 +64,7 @@ _PARQUET_FILES: Final = (
     ("registry_names", "normalized", "registry"),
     ("registry_addresses", "normalized", "registry"),
     ("registry_identifiers", "normalized", "registry"),
+    ("party_matches", "matches", "matches"),
     ("entity_matches", "matches", "matches"),
     ("entity_scores", "scores", "scores"),
     ("review", "review", "review"),

@@ -122,6 +122,25 @@ class Tokens:
         columns = [np.concatenate(column) for column in zip(*(_columns(part) for part in parts), strict=True)]
         return Alignment(*columns)
 
+    def meetings(self, party: int, name: int) -> list[tuple[tuple[int, int], tuple[int, int], int]]:
+        """Return which tokens of one pair of cores meet: positions (first, last) on either side, and their likeness.
+
+        Two joins of neighbours never meet. This is what `align` sums up, for a person to read.
+        """
+        found = []
+        for left in range(int(self.party.entry_edges[party]), int(self.party.entry_edges[party + 1])):
+            for right in range(int(self.name.entry_edges[name]), int(self.name.entry_edges[name + 1])):
+                at = (int(self.party.entry_first[left]), int(self.party.entry_last[left]))
+                there = (int(self.name.entry_first[right]), int(self.name.entry_last[right]))
+                if at[0] != at[1] and there[0] != there[1]:
+                    continue
+                plain = np.array([at[0] == at[1] and there[0] == there[1]])
+                words = self.party.entry_token[[left]], self.name.entry_token[[right]]
+                alike = int(self._likeness(*words, plain)[0])
+                if alike:
+                    found.append((at, there, alike))
+        return found
+
     def _align(self, party: Ints, name: Ints) -> Alignment:
         count = len(party)
         wide, tall = np.diff(self.party.entry_edges)[party], np.diff(self.name.entry_edges)[name]
