@@ -4,6 +4,7 @@ The reference is generated from the program's own help: ``OMPHALOS_WRITE_DOCS=1`
 """
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -108,7 +109,11 @@ def documents(folder: Path) -> list[dict[str, object]]:
     """Return one document of every verb that has one."""
     (folder / "file").write_text("x")
     found = []
+    (queue,) = (folder / "store" / "artifacts" / "runs").glob("first-*/exports/review_queue.csv")
+    with queue.open(newline="", encoding="utf-8") as stream:
+        head = next(csv.DictReader(stream))
     for line in (
+        f"explain first {head['party_id']} {head['entity_id']}",
         "show first:reports/scoring.json",
         "cat first:reports/scoring.json",
         "certify first",
