@@ -11,17 +11,17 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from omphalos.format import dsse
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.manifest import Manifest
+
+if TYPE_CHECKING:  # loaded where a key is used, so that checking a run without one stays light
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAX_KEYS: Final = 16
 MAX_FILES: Final = 256
@@ -69,6 +69,9 @@ class PublicKey:
         """Say whether ``sig`` is this key's over ``message`` (RFC 8032, section 5.1.7)."""
         if len(sig) != dsse.SIGNATURE_BYTES:
             return False
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(sig, message)
         except (InvalidSignature, ValueError):
@@ -194,6 +197,9 @@ def new_key(private: Path) -> PublicKey:
     Raises:
         KeyExists: one of the two files is there already; nothing was written.
     """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     public = private.with_name(private.name + ".pub")
     for path in (private, public):
         if os.path.lexists(path):
@@ -225,12 +231,15 @@ def _create(path: Path, data: bytes, mode: int) -> None:
         raise
 
 
-def read_private_key(path: Path) -> Ed25519PrivateKey:
+def read_private_key(path: Path) -> "Ed25519PrivateKey":
     """Return the private key in a file.
 
     Raises:
         BadPrivateKey: it is not there, others can read it, or it is no Ed25519 key in PKCS #8 PEM without a password.
     """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     undone = "nothing was signed"
     try:
         descriptor = os.open(path, _KEY_FLAGS)
@@ -255,13 +264,15 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def public_of(key: Ed25519PrivateKey) -> PublicKey:
+def public_of(key: "Ed25519PrivateKey") -> PublicKey:
     """Return the public half of a private key."""
+    from cryptography.hazmat.primitives import serialization
+
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return PublicKey(dsse.keyid_of(raw), raw)
 
 
-def attest(manifest: bytes, run: Manifest, key: Ed25519PrivateKey, signed_at: str) -> bytes:
+def attest(manifest: bytes, run: Manifest, key: "Ed25519PrivateKey", signed_at: str) -> bytes:
     """Return the envelope in which ``key`` vouches for a run.
 
     Args:
