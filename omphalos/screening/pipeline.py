@@ -21,6 +21,8 @@ from omphalos.screening.exposure import build_entity_matches, build_entity_score
 from omphalos.screening.feeds import decode_feed, load_raw
 from omphalos.screening.job import FeedSpec, RegistrySpec, ReviewSpec
 from omphalos.screening.match import match_parties
+from omphalos.screening.match.beyond import FACT_TABLES, match_beyond_names
+from omphalos.screening.match.ownership import resolve_relations
 from omphalos.screening.match.params import MatchParams
 from omphalos.screening.normalize.countries import country_code
 from omphalos.screening.normalize.parties import build_parties, build_registry_forms
@@ -36,7 +38,13 @@ from omphalos.tables.write import TableFile, write_csv, write_parquet
 from omphalos.warehouse.marts import Limits, write_marts
 
 STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse")
-REGISTRY_TABLES: Final = ("registry", "registry_names", "registry_addresses", "registry_identifiers")
+REGISTRY_TABLES: Final = (
+    "registry",
+    "registry_names",
+    "registry_addresses",
+    "registry_identifiers",
+    "registry_relations",
+)
 # The four base tables, then what the analyst catalog reads beside them.
 WAREHOUSE_TABLES: Final = (
     "trade_feed",
@@ -60,10 +68,15 @@ _PARQUET_FILES: Final = (
     ("trade_feed", "normalized", "normalized"),
     ("parties", "normalized", "normalized"),
     ("shipment_parties", "normalized", "normalized"),
+    ("party_identifiers", "normalized", "normalized"),
+    ("party_addresses", "normalized", "normalized"),
     ("registry", "normalized", "registry"),
     ("registry_names", "normalized", "registry"),
     ("registry_addresses", "normalized", "registry"),
     ("registry_identifiers", "normalized", "registry"),
+    ("registry_relations", "normalized", "registry"),
+    ("match_facts", "matches", "matches"),
+    ("entity_links", "matches", "matches"),
     ("party_matches", "matches", "matches"),
     ("entity_matches", "matches", "matches"),
     ("entity_scores", "scores", "scores"),
@@ -177,6 +190,9 @@ def screen(
         _normalize(con, inputs, records, counts)
         progress("match")
         report = match_parties(con, match)
+        facts = match_beyond_names(con, _mapped(inputs.feed), match)
+        for table in FACT_TABLES:
+            _hold_to_contract(con, table)
         progress("score")
         currency = inputs.feed.currency or DEFAULT_CURRENCY
         build_entity_matches(con)
@@ -191,6 +207,7 @@ def screen(
         _package(con, run, done)
         truth = _truth(con, inputs.truth, done) if inputs.truth else None
         _report(run, done, "matching", reports.matching(con, report, match, truth))
+        _report(run, done, "facts", facts)
         _report(run, done, "scoring", reports.scoring(con, currency))
         _report(run, done, "decisions", decisions_report(con, decided))
         done.summary |= reports.headline(con, counts)
@@ -267,6 +284,7 @@ def _normalize(con: Any, inputs: Inputs, records: int, counts: dict[str, Any]) -
         "coalesce(value, '') as value from registry_rejects "
         "group by all order by source, file, row, field, reason, value"
     )
+    resolve_relations(con)
     for table in (*REGISTRY_TABLES, "parties", "shipment_parties"):
         _hold_to_contract(con, table)
 
@@ -370,6 +388,10 @@ def _truth(con: Any, path: Path, done: Screening) -> list[dict[str, Any]]:
         "group by t.variation order by t.variation"
     ).fetchall()
     return [{"variation": variation, "planted": planted, "found": found} for variation, planted, found in rows]
+
+
+def _mapped(feed: FeedSpec) -> set[str]:
+    return {field for field, _ in (*feed.columns, *feed.constants)}
 
 
 def _count(con: Any, sql: str) -> int:

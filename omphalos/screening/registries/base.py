@@ -20,6 +20,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.screening.registries.relations import RawRelation, relation_rows
 
 CountryCode = Callable[[str], str | None]
 
@@ -75,6 +76,13 @@ SCHEMAS: Final[Mapping[str, tuple[tuple[str, str, bool], ...]]] = {
         ("identifier_kind", _TEXT, False),
         ("value", _TEXT, False),
         ("country", _TEXT, True),
+    ),
+    "registry_relations": (
+        ("entity_id", _TEXT, False),
+        ("relation_no", _INT, False),
+        ("relation", _TEXT, False),
+        ("other_name", _TEXT, False),
+        ("other_id", _TEXT, True),
     ),
     "registry_rejects": (
         ("source", _TEXT, False),
@@ -162,19 +170,20 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class RegistryRecords:
-    """One registry as five tables of columns (see ``SCHEMAS``), each sorted by its key."""
+    """One registry as six tables of columns (see ``SCHEMAS``), each sorted by its key."""
 
     source: str
     entities: Columns
     names: Columns
     addresses: Columns
     identifiers: Columns
+    relations: Columns
     rejects: Columns
     counts: RegistryCounts
 
     def to_arrow(self) -> dict[str, Any]:
-        """Return the five tables by name as ``pyarrow.Table`` with the schemas of ``SCHEMAS``."""
-        parts = (self.entities, self.names, self.addresses, self.identifiers, self.rejects)
+        """Return the six tables by name as ``pyarrow.Table`` with the schemas of ``SCHEMAS``."""
+        parts = (self.entities, self.names, self.addresses, self.identifiers, self.relations, self.rejects)
         return {
             table: pa.Table.from_pydict(columns, schema=arrow_schema(table))
             for table, columns in zip(SCHEMAS, parts, strict=True)
@@ -207,7 +216,7 @@ class RegistryReader(Protocol):
 
 
 def arrow_schema(table: str) -> Any:
-    """Return the ``pyarrow.Schema`` of one of the five tables."""
+    """Return the ``pyarrow.Schema`` of one of the six tables."""
     kinds = {_TEXT: pa.string(), _INT: pa.int64()}
     return pa.schema([pa.field(name, kinds[kind], nullable=nullable) for name, kind, nullable in SCHEMAS[table]])
 
@@ -337,6 +346,7 @@ class Draft:
     names: list[RawName] = field(default_factory=list)
     addresses: list[RawAddress] = field(default_factory=list)
     identifiers: list[RawIdentifier] = field(default_factory=list)
+    relations: list[RawRelation] = field(default_factory=list)
     dependents: list[Origin] = field(default_factory=list)
 
 
@@ -362,6 +372,7 @@ class Builder:
         self._names: list[tuple[Any, ...]] = []
         self._addresses: list[tuple[Any, ...]] = []
         self._identifiers: list[tuple[Any, ...]] = []
+        self._relations: list[tuple[Any, ...]] = []
         self._rejects: list[tuple[Any, ...]] = []
 
     def saw(self, file: str, records: int) -> None:
@@ -421,6 +432,7 @@ class Builder:
         address_codes = self._add_addresses(entity_id, draft.addresses)
         codes = address_codes + codes if draft.address_country_first else codes + address_codes
         self._add_identifiers(entity_id, draft.identifiers)
+        self._add_relations(entity_id, draft)
         self._entities.append(
             (
                 entity_id,
@@ -488,6 +500,7 @@ class Builder:
             _columns("registry_names", sorted(self._names, key=lambda row: row[:2])),
             _columns("registry_addresses", sorted(self._addresses, key=lambda row: row[:2])),
             _columns("registry_identifiers", sorted(self._identifiers, key=lambda row: row[:2])),
+            _columns("registry_relations", sorted(self._relations, key=lambda row: row[:2])),
             _columns("registry_rejects", self._rejects),
             counts,
         )
@@ -555,6 +568,12 @@ class Builder:
             elif (raw.kind, value, code) not in taken:
                 self._identifiers.append((entity_id, len(taken), raw.kind, value, code))
                 taken.add((raw.kind, value, code))
+
+    def _add_relations(self, entity_id: str, draft: Draft) -> None:
+        rows, refused = relation_rows(draft.relations, clean, MAX_NAME_CHARS, MAX_ID_CHARS)
+        self._relations += [(entity_id, *row) for row in rows]
+        for reason, text in refused:
+            self.reject(Origin(draft.origin.file, draft.origin.row, "relations"), reason, text)
 
     def _field(self, draft: Draft, name: str, text: str | None) -> str | None:
         tidy, reason = clean(text)

@@ -24,6 +24,7 @@ from omphalos.screening.registries.base import (
     RawName,
     RegistryRecords,
 )
+from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.remarks import read_remarks
 from omphalos.screening.registries.sources import (
     ENCODINGS_LEGACY,
@@ -249,5 +250,6 @@ def _draft(files: Mapping[str, str], ent_num: str, row: int, cells: list[str], r
         names=names,
         addresses=addresses,
         identifiers=identifiers,
+        relations=[RawRelation("linked-to", other) for other in remarks.linked_to],
         dependents=[Origin(files["comments"], at) for at, _ in comments],
     )

@@ -1,4 +1,4 @@
-"""What can be read out of the free text of OFAC remarks: weak aliases, identifiers, nationality.
+"""What can be read out of the free text of OFAC remarks: weak aliases, identifiers, nationality, links.
 
 OFAC writes remarks as items separated by semicolons, each a fixed label and its value, and puts weak aliases in single
 quotes ("a.k.a. 'X'"; OFAC's questions and answers on weak aliases). Rules of this file: only labels in the table below
@@ -106,6 +106,7 @@ LABELS: Final[dict[str, str]] = {
 _BY_LENGTH: Final = sorted(LABELS, key=lambda label: (-len(label), label))
 _QUOTED = re.compile(r"\(?[afn]\.k\.a\.,? '(.+?)'\)?")
 _COUNTRY = re.compile(r"(?:nationality of registration|nationality|citizen) (.+)", re.IGNORECASE)
+_LINKED = re.compile(r"Linked To: (.+)", re.IGNORECASE)
 _DATES = re.compile(r" (?:issued|expires) .*")
 _IN_COUNTRY = re.compile(r"(.+) \(([^()]+)\)")
 
@@ -126,6 +127,7 @@ class Remarks:
     weak_aliases: list[str] = field(default_factory=list)
     identifiers: list[Identifier] = field(default_factory=list)
     countries: list[str] = field(default_factory=list)
+    linked_to: list[str] = field(default_factory=list)
 
 
 def read_remarks(text: str, *, cut: bool) -> Remarks:
@@ -149,6 +151,10 @@ def _read_item(item: str, found: Remarks) -> None:
     quoted = _QUOTED.fullmatch(item)
     if quoted:
         found.weak_aliases.append(quoted[1])
+        return
+    linked = _LINKED.fullmatch(item)
+    if linked:
+        found.linked_to.append(linked[1])
         return
     country = _COUNTRY.fullmatch(item)
     if country:
