@@ -18,12 +18,15 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from omphalos.catalog.query import EngineName, Query
+from omphalos.catalog.query import BEFORE, EngineName, Query
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.tables.check import quote
 from omphalos.tables.fingerprint import fingerprint
 
 _BATCH: Final = 10_000
+WAREHOUSE_FILE: Final = "warehouse/warehouse.sqlite"
+# What a server shows of an earlier run: the tables that queries compare.
+COMPARED: Final = ("registry",)
 _PG_TOKEN = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/)|\$([A-Za-z_]\w*)|(%)""", re.DOTALL
 )  # fmt: skip
@@ -81,13 +84,12 @@ def run_tables(run: Path) -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in sorted((run / folder).glob("*.parquet"))}
 
 
-def on_duckdb(
-    sql: str, values: Mapping[str, str | int], tables: Mapping[str, Path], limits: QueryLimits
-) -> tuple[Any, bool]:
-    """Run a text on DuckDB over Parquet files; return the Arrow table and whether it was cut.
+@contextmanager
+def opened(tables: Mapping[str, Path], limits: QueryLimits) -> Iterator[Any]:
+    """Open DuckDB with a view on each Parquet file, and with sight of nothing else; for one query or many.
 
     Raises:
-        QueryFailed, QueryTimeout: as their names say.
+        QueryFailed: a file is not there or is no Parquet file.
     """
     config = {"threads": limits.threads, "memory_limit": limits.memory_limit, "temp_directory": ""}
     with duckdb.connect(config=config) as con:
@@ -95,29 +97,48 @@ def on_duckdb(
         con.execute("set autoload_known_extensions = false")
         con.execute(f"set allowed_paths = [{', '.join(quote(str(path)) for path in tables.values())}]")
         con.execute("set enable_external_access = false; set lock_configuration = true")
-        with _time_limit(limits.seconds, con.interrupt) as expired:
-            try:
-                for name, path in tables.items():
-                    con.execute(f'create view "{name}" as select * from read_parquet({quote(str(path))})')
-                reader = con.execute(sql, dict(values)).to_arrow_reader(_BATCH)
-                return _cut(reader.schema, iter(reader), limits.rows)
-            except (duckdb.Error, pa.ArrowException) as error:
-                raise _failed(error, expired, limits) from error
+        try:
+            for name, path in tables.items():
+                con.execute(f'create view "{name}" as select * from read_parquet({quote(str(path))})')
+        except duckdb.Error as error:
+            raise QueryFailed(f"table {name} cannot be read: {_first_line(error)}") from error
+        yield con
+
+
+def on_duckdb(con: Any, sql: str, values: Mapping[str, str | int], limits: QueryLimits) -> tuple[Any, bool]:
+    """Run a text on DuckDB (``opened``); return the Arrow table and whether it was cut.
+
+    Raises:
+        QueryFailed, QueryTimeout: as their names say.
+    """
+    with _time_limit(limits.seconds, con.interrupt) as expired:
+        try:
+            reader = con.execute(sql, dict(values)).to_arrow_reader(_BATCH)
+            return _cut(reader.schema, iter(reader), limits.rows)
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise _failed(error, expired, limits) from error
 
 
 def on_sqlite(
-    sql: str, values: Mapping[str, str | int], file: Path, limits: QueryLimits
+    sql: str, values: Mapping[str, str | int], file: Path, limits: QueryLimits, before: Path | None = None
 ) -> tuple[list[str], Any, bool]:
     """Run a text on a SQLite file; return the column names, the rows, and whether they were cut.
+
+    Args:
+        sql, values, limits: the query.
+        file: the warehouse file of a run.
+        before: that of an earlier run, whose tables are then there as ``before_…``.
 
     Raises:
         QueryFailed, QueryTimeout: as their names say; a damaged file is a failure.
     """
-    if not file.is_file():
-        raise QueryFailed(f"there is no {file.name} in the run directory", hint="check the run out first")
-    uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-    con = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    for needed in (file, *((before,) if before else ())):
+        if not needed.is_file():
+            raise QueryFailed(f"there is no {needed.name} in the run directory", hint="check the run out first")
+    con = sqlite3.connect(_uri(file), uri=True, check_same_thread=False, isolation_level=None)
     try:
+        if before is not None:
+            _attach_before(con, before)
         con.execute("pragma query_only = on")
         con.set_authorizer(_authorize)
         with _time_limit(limits.seconds, con.interrupt) as expired:
@@ -132,8 +153,23 @@ def on_sqlite(
         con.close()
 
 
+def _uri(file: Path) -> str:
+    return f"{file.resolve().as_uri()}?mode=ro&immutable=1"
+
+
+def _attach_before(con: sqlite3.Connection, before: Path) -> None:
+    """Show the tables of an earlier run's warehouse file as temporary views."""
+    try:
+        con.execute("attach ? as before_run", (_uri(before),))
+        names = con.execute("select name from before_run.sqlite_schema where type in ('table', 'view')").fetchall()
+        for (name,) in names:
+            con.execute(f'create temp view "{BEFORE}{name}" as select * from before_run."{name}"')
+    except sqlite3.Error as error:
+        raise QueryFailed(f"the warehouse file of the earlier run cannot be read: {_first_line(error)}") from error
+
+
 def on_postgres(
-    sql: str, values: Mapping[str, str | int], server: str, schema: str, limits: QueryLimits
+    sql: str, values: Mapping[str, str | int], where: "Where", limits: QueryLimits
 ) -> tuple[list[str], Any, bool]:
     """Run a text on a PostgreSQL schema; return the column names, the rows, and whether they were cut.
 
@@ -148,9 +184,23 @@ def on_postgres(
         lambda m: m[1].replace("%", "%%") if m[1] else f"%({m[2]})s" if m[2] else "%%", sql
     )  # fmt: skip
     try:
-        with psycopg.connect(server, connect_timeout=10, client_encoding="UTF8") as con:
+        con = psycopg.connect(where.server, connect_timeout=10, client_encoding="UTF8")
+    except psycopg.Error as error:
+        raise QueryFailed(
+            f"the PostgreSQL server cannot be reached: {_first_line(error)}",
+            hint="check --server, or PGHOST, PGPORT, PGUSER and PGDATABASE",
+        ) from error
+    try:
+        with con:
+            name = psycopg.sql.Identifier(where.schema)
+            found = con.execute("select 1 from pg_namespace where nspname = %s", (where.schema,)).fetchone()
+            if found is None:
+                hint = f"'omphalos warehouse build --target postgres --schema {where.schema}' makes it"
+                raise QueryFailed(f"there is no schema {where.schema!r} on the server", hint=hint)
+            if where.before_schema:
+                _before_schema(con, psycopg, where.before_schema)
             con.execute("set transaction read only")
-            con.execute(psycopg.sql.SQL("set local search_path to {}").format(psycopg.sql.Identifier(schema)))
+            con.execute(psycopg.sql.SQL("set local search_path to {}").format(name))
             con.execute(f"set local statement_timeout = {int(limits.seconds) * 1000}")
             with con.cursor() as cursor:
                 cursor.execute(text, dict(values))
@@ -163,14 +213,28 @@ def on_postgres(
         raise QueryFailed(f"PostgreSQL refused the query: {_first_line(error)}") from error
 
 
+def _before_schema(con: Any, psycopg: Any, schema: str) -> None:
+    """Show the registry of an earlier build's schema as a temporary view; what is read of two runs are their lists."""
+    view = psycopg.sql.SQL("create temporary view {} as select * from {}")
+    for table in COMPARED:
+        name, there = psycopg.sql.Identifier(BEFORE + table), psycopg.sql.Identifier(schema, table)
+        con.execute(view.format(name, there))
+
+
 @dataclass(frozen=True)
 class Where:
-    """Where a query runs: the engine and what it needs of a run directory or a server."""
+    """Where a query runs: the engine and what it needs of a run directory or a server.
+
+    ``before`` (or ``before_schema`` on a server) is an earlier run, for the queries that compare two: a query reads its
+    tables under the names of the tables with ``before_`` in front.
+    """
 
     engine: EngineName
     run: Path
     server: str = ""
     schema: str = "omphalos"
+    before: Path | None = None
+    before_schema: str = ""
 
 
 def execute(query: Query, values: Mapping[str, str | int], where: Where, limits: QueryLimits = QueryLimits()) -> Answer:
@@ -189,22 +253,36 @@ def execute(query: Query, values: Mapping[str, str | int], where: Where, limits:
     """
     if where.engine not in query.engines:
         raise QueryFailed(f"query {query.name} does not run on {where.engine}: {', '.join(query.engines)}")
+    if query.compares and where.before is None and not where.before_schema:
+        raise QueryFailed(f"query {query.name} compares two runs", hint="name the earlier one with --against RUN")
     if where.engine == "duckdb":
-        tables = run_tables(where.run)
+        tables = _tables_at(where)
         missing = [name for name in query.tables if name not in tables]
         if missing:
             raise QueryFailed(f"the run has no table {', '.join(missing)}", hint="was it made by an older version?")
-        raw, cut = on_duckdb(query.sql, values, {name: tables[name] for name in query.tables}, limits)
-        names, columns = raw.schema.names, raw.columns
-    else:
-        names, rows, cut = _rows_on(query.sql, values, where, limits)
-        columns = _by_column(names, rows)
+        with opened({name: tables[name] for name in query.tables}, limits) as con:
+            return ask(con, query, values, limits)
+    names, rows, cut = _rows_on(query.sql, values, where, limits)
+    return _answer(query, names, _by_column(names, rows), cut)
+
+
+def ask(con: Any, query: Query, values: Mapping[str, str | int], limits: QueryLimits) -> Answer:
+    """Run a query of the catalog on DuckDB as ``opened``, as ``execute`` does.
+
+    Raises:
+        QueryFailed, QueryTimeout, FingerprintError: as ``execute``.
+    """
+    raw, cut = on_duckdb(con, query.sql, values, limits)
+    return _answer(query, raw.schema.names, raw.columns, cut)
+
+
+def _answer(query: Query, names: list[str], columns: list[Any], cut: bool) -> Answer:
     if names != list(query.columns):
         raise QueryFailed(f"query {query.name} gave the columns {', '.join(names)}, not those it declares")
     kinds = {"text": pa.large_string(), "int": pa.int64()}
     try:
         arrays = [_array(column, kinds[kind]) for column, kind in zip(columns, query.columns.values(), strict=True)]
-    except (pa.ArrowException, TypeError, OverflowError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise QueryFailed(f"query {query.name} gave another kind than it declares: {_first_line(error)}") from error
     table = pa.table(arrays, names=names)
     ordered = table.sort_by([(name, "ascending") for name in query.key]).combine_chunks()
@@ -219,7 +297,8 @@ def execute_ad_hoc(sql: str, where: Where, limits: QueryLimits = QueryLimits()) 
         QueryFailed, QueryTimeout: as ``execute``.
     """
     if where.engine == "duckdb":
-        raw, cut = on_duckdb(sql, {}, run_tables(where.run), limits)
+        with opened(_tables_at(where), limits) as con:
+            raw, cut = on_duckdb(con, sql, {}, limits)
         names, columns = raw.schema.names, raw.columns
     else:
         names, rows, cut = _rows_on(sql, {}, where, limits)
@@ -227,12 +306,20 @@ def execute_ad_hoc(sql: str, where: Where, limits: QueryLimits = QueryLimits()) 
     return Answer(pa.table([_plain(column) for column in columns], names=names), cut, "")
 
 
+def _tables_at(where: Where) -> dict[str, Path]:
+    tables = run_tables(where.run)
+    if where.before is not None:
+        tables |= {f"{BEFORE}{name}": path for name, path in run_tables(where.before).items()}
+    return tables
+
+
 def _rows_on(
     sql: str, values: Mapping[str, str | int], where: Where, limits: QueryLimits
 ) -> tuple[list[str], Any, bool]:
     if where.engine == "sqlite":
-        return on_sqlite(sql, values, where.run / "warehouse" / "warehouse.sqlite", limits)
-    return on_postgres(sql, values, where.server, where.schema, limits)
+        before = where.before / WAREHOUSE_FILE if where.before else None
+        return on_sqlite(sql, values, where.run / WAREHOUSE_FILE, limits, before)
+    return on_postgres(sql, values, where, limits)
 
 
 def _by_column(names: list[str], rows: Any) -> list[Any]:

@@ -25,6 +25,8 @@ PATTERNS: Final[dict[str, str]] = {
     "month-or-none": f"{CODE_PATTERNS['month']}|0000-00",
     "hs6-or-none": f"{CODE_PATTERNS['hs6']}|",
 }
+# In front of the name of a table: that of the earlier of two runs.
+BEFORE: Final = "before_"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _FRONT = re.compile(r"/\*---\n(.*?)\n---\*/\n(.*)\Z", re.DOTALL)
 _TOKEN = re.compile(
@@ -129,6 +131,11 @@ class Query(msgspec.Struct, frozen=True):
     caveat: str
     parameters: dict[str, Parameter]
     sql: str
+
+    @property
+    def compares(self) -> bool:
+        """Whether the query reads two runs."""
+        return any(table.startswith(BEFORE) for table in self.tables)
 
     @property
     def contract(self) -> Contract:

@@ -30,6 +30,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = small_run().write_run(tmp_path_factory.mktemp("catalog") / "run")
     work = tmp_path_factory.mktemp("work")
     write_marts(folder, work)
+    return with_warehouse_file(folder, work)
+
+
+@pytest.fixture(scope="session")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an earlier run of the same feed, with older lists and without marts."""
+    folder = small_run().write_run(tmp_path_factory.mktemp("before") / "run", earlier=True)
+    return with_warehouse_file(folder, tmp_path_factory.mktemp("work"))
+
+
+def with_warehouse_file(folder: Path, work: Path) -> Path:
+    """Put the tables of a run directory into its warehouse file, and return the directory."""
     (folder / "warehouse").mkdir()
     pairs = [(path, load_contract(name)) for name, path in sorted(run_tables(folder).items())]
     write_sqlite(pairs, folder / "warehouse" / "warehouse.sqlite", work)

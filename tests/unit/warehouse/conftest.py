@@ -26,8 +26,8 @@ FOLDERS = {
 }
 
 
-def write_run(folder: Path, leave_out: tuple[str, ...] = ()) -> Path:
-    """Write the small run below ``folder``; tables in ``leave_out`` have no rows."""
+def write_run(folder: Path, leave_out: tuple[str, ...] = (), *, earlier: bool = False) -> Path:
+    """Write the small run below ``folder``; tables in ``leave_out`` have no rows; ``earlier`` gives it its older list."""
     for name, part in FOLDERS.items():
         schema = load_contract(name).arrow_schema()
         convert = pv.ConvertOptions(
@@ -36,7 +36,8 @@ def write_run(folder: Path, leave_out: tuple[str, ...] = ()) -> Path:
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
-        table = pv.read_csv(HERE / f"{name}.csv", convert_options=convert)
+        there = f"before_{name}" if earlier and name == "registry" else name
+        table = pv.read_csv(HERE / f"{there}.csv", convert_options=convert)
         (folder / part).mkdir(parents=True, exist_ok=True)
         pq.write_table(table.slice(0, 0) if name in leave_out else table, folder / part / f"{name}.parquet")
     return folder
@@ -65,3 +66,9 @@ def work(tmp_path: Path) -> Path:
 def project(tmp_path: Path) -> Path:
     """Return a copy of the dbt project that a test may change."""
     return shutil.copytree(project_folder(), tmp_path / "project")
+
+
+@pytest.fixture
+def earlier_registry(tmp_path: Path) -> Path:
+    """Return the Parquet file of the registry of an earlier run."""
+    return write_run(tmp_path / "earlier", earlier=True) / "registry" / "registry.parquet"

@@ -154,14 +154,19 @@ def test_a_server_that_is_not_there_is_said(small_run: Path, work: Path) -> None
         build_target("postgres", tables_of(small_run), work, server="host=127.0.0.1 port=1 user=x dbname=x")
 
 
-def test_the_catalog_answers_alike_on_postgres(server: str, small_run: Path, work: Path) -> None:
+def test_the_catalog_answers_alike_on_postgres(
+    server: str, small_run: Path, earlier_registry: Path, work: Path
+) -> None:
     """Every query of the catalog gives its expected bytes on the server, too; a query without end is ended."""
     from omphalos.catalog.answer import render
     from omphalos.catalog.execute import QueryFailed, QueryLimits, QueryTimeout, Where, execute, execute_ad_hoc
     from omphalos.catalog.query import load_catalog
 
     build_target("postgres", tables_of(small_run), work, server=server, schema="catalog")
-    where = Where("postgres", small_run, server, "catalog")
+    engine = Postgres(server, "catalog_before", work)
+    engine.load("registry", load_contract("registry"), earlier_registry)
+    engine.close(keep=True)
+    where = Where("postgres", small_run, server, "catalog", before_schema="catalog_before")
     expected = Path(__file__).resolve().parents[1] / "catalog" / "expected"
     for name, query in load_catalog().items():
         first, _, body = (expected / f"{name}.csv").read_bytes().partition(b"\n")
@@ -170,6 +175,10 @@ def test_the_catalog_answers_alike_on_postgres(server: str, small_run: Path, wor
     endless = "with recursive n(i) as (select 1 union all select i from n where i = 1) select count(*) from n a, n b"
     with pytest.raises(QueryTimeout):
         execute_ad_hoc(endless, where, QueryLimits(seconds=1))
+    with pytest.raises(QueryFailed, match="no schema 'nowhere'"):
+        execute_ad_hoc("select 1 as one", Where("postgres", small_run, server, "nowhere"))
+    with pytest.raises(QueryFailed, match="cannot be reached"):
+        execute_ad_hoc("select 1 as one", Where("postgres", small_run, "host=127.0.0.1 port=1 user=x dbname=x"))
     with pytest.raises(QueryFailed, match="read-only"):
         execute_ad_hoc("create table catalog.x as select 1 as one", where)
 
