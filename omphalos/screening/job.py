@@ -98,7 +98,20 @@ ENCODINGS: Final[tuple[str, ...]] = (
 # Bytes that cannot stand inside a number, a word or a quoted cell; 0x01 and 0x1f are what Hive and old exports use.
 DELIMITERS: Final[tuple[str, ...]] = (",", ";", "\t", "|", "^", "~", ":", "\x01", "\x1f")
 DATE_FORMATS: Final[tuple[str, ...]] = ("iso", "month-name", "ymd-compact", "dmy", "mdy")
-REGISTRY_FORMATS: Final[tuple[str, ...]] = ("ofac-sdn-csv", "un-xml", "bis-entity-json", "entities-csv")
+REGISTRY_FORMATS: Final[tuple[str, ...]] = (
+    "ofac-sdn-csv",
+    "ofac-sdn-xml",
+    "un-xml",
+    "eu-fsf-xml",
+    "eu-fsf-csv",
+    "uk-conlist-csv",
+    "csl-csv",
+    "csl-json",
+    "bis-entity-json",
+    "opensanctions-simple-csv",
+    "ftm-json",
+    "entities-csv",
+)
 DECIMAL_SEPARATORS: Final[tuple[str, ...]] = (".", ",")
 THOUSANDS_SEPARATORS: Final[tuple[str, ...]] = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 JOB_SCHEMA: Final = "omphalos.job/1"

@@ -23,6 +23,14 @@ SEEDS: dict[str, dict[str, bytes]] = {
     "un-xml": {"list": (FIXTURES / "un" / "list.xml").read_bytes()},
     "bis-entity-json": {"list": (FIXTURES / "restricted" / "list.json").read_bytes()},
     "entities-csv": {"list": (FIXTURES / "plain" / "watch.csv").read_bytes()},
+    "ofac-sdn-xml": {"list": (FIXTURES / "ofac_xml" / "SDN.XML").read_bytes()},
+    "eu-fsf-xml": {"list": (FIXTURES / "eu" / "list.xml").read_bytes()},
+    "eu-fsf-csv": {"list": (FIXTURES / "eu" / "list.csv").read_bytes()},
+    "uk-conlist-csv": {"list": (FIXTURES / "uk" / "ConList.csv").read_bytes()},
+    "csl-csv": {"list": (FIXTURES / "csl" / "consolidated.csv").read_bytes()},
+    "csl-json": {"list": (FIXTURES / "csl" / "consolidated.json").read_bytes()},
+    "opensanctions-simple-csv": {"list": (FIXTURES / "opensanctions" / "targets.simple.csv").read_bytes()},
+    "ftm-json": {"list": (FIXTURES / "opensanctions" / "entities.ftm.json").read_bytes()},
 }
 
 

@@ -10,13 +10,31 @@ from typing import Final
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening.registries.base import RegistryReader, RegistryRecords
 from omphalos.screening.registries.bis import BisReader
+from omphalos.screening.registries.csl import CslCsvReader, CslJsonReader
+from omphalos.screening.registries.eu import EuCsvReader, EuXmlReader
 from omphalos.screening.registries.ofac import OfacReader
+from omphalos.screening.registries.ofac_xml import OfacXmlReader
+from omphalos.screening.registries.opensanctions import FtmReader, SimpleReader
 from omphalos.screening.registries.plain import PlainReader
+from omphalos.screening.registries.uk import UkReader
 from omphalos.screening.registries.un import UnReader
 
 __all__ = ["RegistryReader", "RegistryRecords", "UnknownRegistryFormatError", "reader_for", "readers"]
 
-_READERS: Final[tuple[RegistryReader, ...]] = (BisReader(), OfacReader(), PlainReader(), UnReader())
+_READERS: Final[tuple[RegistryReader, ...]] = (
+    BisReader(),
+    CslCsvReader(),
+    CslJsonReader(),
+    EuCsvReader(),
+    EuXmlReader(),
+    FtmReader(),
+    OfacReader(),
+    OfacXmlReader(),
+    PlainReader(),
+    SimpleReader(),
+    UkReader(),
+    UnReader(),
+)
 
 
 class UnknownRegistryFormatError(OmphalosError):

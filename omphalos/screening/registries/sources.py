@@ -94,13 +94,13 @@ def decode(data: bytes, file: str, encodings: Sequence[str] = ENCODINGS_UTF8) ->
     )
 
 
-def csv_rows(text: str, file: str) -> Iterator[list[str]]:
-    """Yield the rows of comma-separated ``text`` (RFC 4180 quoting, strict); blank lines are skipped.
+def csv_rows(text: str, file: str, delimiter: str = ",") -> Iterator[list[str]]:
+    """Yield the rows of ``text`` (RFC 4180 quoting, strict), separated by ``delimiter``; blank lines are skipped.
 
     Raises:
         RegistryDamagedError: at the line where the quoting breaks, or where a quoted field never ends.
     """
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         try:
             row = next(rows)

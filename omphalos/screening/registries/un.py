@@ -1,8 +1,6 @@
 """Reader of the United Nations Security Council consolidated list (``un-xml``).
 
-Source: the UN's published XML (``CONSOLIDATED_LIST`` of ``INDIVIDUALS`` and ``ENTITIES``). The document is parsed by
-expat with its own handlers, no tree library: a DOCTYPE is refused, so no entity can be declared, expanded or fetched;
-depth and record size are capped; the encoding is UTF-8 whatever the document claims.
+Source: the UN's published XML (``CONSOLIDATED_LIST`` of ``INDIVIDUALS`` and ``ENTITIES``), read by ``elements.py``.
 
 Rules of this file: the reference number is the native id; FIRST to FOURTH_NAME are joined as they stand; a low-quality
 alias is weak. The publisher puts several spellings into one field ("A; B", "native (A; B)", "native (Latin)", "original
@@ -14,7 +12,6 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from xml.parsers import expat
 
 from omphalos.screening.registries.base import (
     Builder,
@@ -26,58 +23,21 @@ from omphalos.screening.registries.base import (
     RawName,
     RegistryRecords,
 )
-from omphalos.screening.registries.sources import (
-    RegistryDamagedError,
-    RegistryEncodingError,
-    RegistryFileError,
-    one_file,
-    read_bytes,
+from omphalos.screening.registries.elements import Layout, Node, parse_records
+from omphalos.screening.registries.sources import RegistryFileError, one_file, read_bytes
+
+_LAYOUT: Final = Layout(
+    root="CONSOLIDATED_LIST",
+    records=frozenset({("INDIVIDUALS", "INDIVIDUAL"), ("ENTITIES", "ENTITY")}),
+    depth=3,
+    what="the consolidated list as XML",
 )
-
-MAX_DEPTH: Final = 16
-MAX_RECORD_CHARS: Final = 2_000_000
-MAX_RECORD_NODES: Final = 100_000
-
-_ROOT: Final = "CONSOLIDATED_LIST"
-_GROUPS: Final = {"INDIVIDUALS": "INDIVIDUAL", "ENTITIES": "ENTITY"}
 _NAME_FIELDS: Final = ("FIRST_NAME", "SECOND_NAME", "THIRD_NAME", "FOURTH_NAME")
 _KINDS: Final = (("passport", "passport"), ("pasaporte", "passport"), ("passeport", "passport"))
 _SCRIPT_NOTE = re.compile(r"(?:original script|in \w+ script)\s*:\s*(.+)", re.IGNORECASE | re.DOTALL)
 _ZONED_DATE = re.compile(r"([0-9-]{10})(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _LETTERED = re.compile(r"\s[b-z]\)\s")
 _SCRIPT_MARK = "(original script)"
-
-
-class Node:
-    """An element: its tag, its own text, its children in document order."""
-
-    __slots__ = ("children", "tag", "texts")
-
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.texts: list[str] = []
-        self.children: list[Node] = []
-
-    @property
-    def text(self) -> str:
-        """The element's own text, trimmed."""
-        return "".join(self.texts).strip()
-
-    def all(self, tag: str) -> Iterator["Node"]:
-        """Yield the children called ``tag``."""
-        return (child for child in self.children if child.tag == tag)
-
-    def get(self, tag: str) -> str:
-        """Return the text of the first child called ``tag``, or ''."""
-        return next((child.text for child in self.all(tag)), "")
-
-    def values(self, tag: str) -> list[str]:
-        """Return the texts of all VALUE elements under children called ``tag``."""
-        return [value.text for child in self.all(tag) for value in child.all("VALUE") if value.text]
-
-    def as_json(self) -> list[object]:
-        """Return ``[tag, text, children]`` for hashing."""
-        return [self.tag, self.text, [child.as_json() for child in self.children]]
 
 
 class UnReader:
@@ -99,92 +59,11 @@ class UnReader:
             raise RegistryFileError("the part 'list' is missing", hint="give the XML file of the consolidated list")
         path = parts["list"]
         builder = Builder(source, country_code)
-        records = _parse(read_bytes(path), path.name)
+        records = parse_records(read_bytes(path), path.name, _LAYOUT)
         builder.saw(path.name, len(records))
         for row, record in enumerate(records, start=1):
             builder.add(_draft(Origin(path.name, row), record))
         return builder.finish()
-
-
-class _Handlers:
-    """The expat handlers: keeps one record in memory at a time and hands finished ones over."""
-
-    def __init__(self, file: str, parser: expat.XMLParserType) -> None:
-        self.records: list[Node] = []
-        self._file = file
-        self._parser = parser
-        self._path: list[str] = []
-        self._open: list[Node] = []
-        self._size = 0
-        self._nodes = 0
-
-    def _fail(self, what: str, hint: str) -> RegistryDamagedError:
-        return RegistryDamagedError(f"{self._file} line {self._parser.CurrentLineNumber}: {what}", hint=hint)
-
-    def doctype(self, name: str, *_: object) -> None:
-        raise self._fail(
-            f"the document declares a DOCTYPE {name[:80]!r}", "the published list has none; do not read this file"
-        )
-
-    def start(self, tag: str, _: object) -> None:
-        self._path.append(tag)
-        depth = len(self._path)
-        if depth > MAX_DEPTH:
-            raise self._fail(f"elements are nested deeper than {MAX_DEPTH}", "this is not the published list")
-        if depth == 1 and tag != _ROOT:
-            raise self._fail(f"the root element is {tag[:80]!r}, not {_ROOT!r}", "give the consolidated list as XML")
-        if self._open or (depth == 3 and _GROUPS.get(self._path[1]) == tag):
-            self._nodes += 1
-            if self._nodes > MAX_RECORD_NODES:
-                raise self._fail(f"a record has over {MAX_RECORD_NODES} elements", "this is not the published list")
-            node = Node(tag)
-            if self._open:
-                self._open[-1].children.append(node)
-            self._open.append(node)
-        elif depth == 3:
-            raise self._fail(f"an element {tag[:80]!r} stands where a record is expected", "the format has changed")
-
-    def end(self, _: str) -> None:
-        self._path.pop()
-        if self._open:
-            node = self._open.pop()
-            if not self._open:
-                self.records.append(node)
-                self._size = self._nodes = 0
-
-    def text(self, data: str) -> None:
-        if self._open:
-            self._size += len(data)
-            if self._size > MAX_RECORD_CHARS:
-                raise self._fail(f"a record is longer than {MAX_RECORD_CHARS} characters", "the file is damaged")
-            self._open[-1].texts.append(data)
-
-
-def _parse(data: bytes, file: str) -> list[Node]:
-    """Return the record elements of the document in order."""
-    # Expat says "invalid token" for bad UTF-8; naming the encoding is kinder, and costs one pass.
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RegistryEncodingError(
-            f"{file} line {line}: the bytes are not UTF-8", hint="fetch the file again in binary mode"
-        ) from error
-    parser = expat.ParserCreate("UTF-8")
-    parser.buffer_text = True
-    handlers = _Handlers(file, parser)
-    parser.StartDoctypeDeclHandler = handlers.doctype
-    parser.StartElementHandler = handlers.start
-    parser.EndElementHandler = handlers.end
-    parser.CharacterDataHandler = handlers.text
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise RegistryDamagedError(
-            f"{file} line {error.lineno}: {expat.ErrorString(error.code)}",
-            hint="the file may be truncated; fetch it again",
-        ) from error
-    return handlers.records
 
 
 def _split_outside(text: str) -> list[str]:
