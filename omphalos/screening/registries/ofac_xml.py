@@ -25,6 +25,7 @@ from omphalos.screening.registries.base import (
     RegistryRecords,
 )
 from omphalos.screening.registries.elements import Layout, Node, parse_document
+from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.remarks import Remarks, read_remarks
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
@@ -159,4 +160,5 @@ def _draft(origin: Origin, record: Node) -> Draft:
         names=names,
         addresses=list(_addresses(record, at("addressList"))),
         identifiers=identifiers,
+        relations=[RawRelation("linked-to", other) for other in remarks.linked_to],
     )

@@ -29,6 +29,7 @@ from omphalos.screening.registries.base import (
     RegistryRecords,
     excerpt,
 )
+from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
     RegistryFileError,
@@ -86,6 +87,8 @@ _HOLDERS: Final = {
     "Ownership": "asset",
     "Directorship": "organization",
 }
+# Schema of a link -> what its holder is to the other, and the property that names the other.
+_LINKS: Final = {"Ownership": ("owned-by", "owner"), "Directorship": ("directed-by", "director")}
 
 
 class SimpleReader:
@@ -198,7 +201,9 @@ class FtmReader:
                 builder.reject(Origin(path.name, row), "schemaNotScreened", record["schema"])
         belonging = _join(builder, path.name, entities, related)
         for native_id, (row, record) in entities.items():
-            builder.add(_ftm_draft(Origin(path.name, row), record, belonging.get(native_id, [])))
+            draft = _ftm_draft(Origin(path.name, row), record, belonging.get(native_id, []))
+            draft.relations = list(_relations(belonging.get(native_id, []), entities))
+            builder.add(draft)
         return builder.finish()
 
 
@@ -254,11 +259,28 @@ def _join(
         holder = _HOLDERS[record["schema"]]
         named = _property(record, holder) if holder else living.get(record["id"], [])
         owner = next((one for one in named if one in entities), None)
-        if owner is None:
+        # A link to somebody who is not in the file has no name to show.
+        others = _property(record, _LINKS[record["schema"]][1]) if record["schema"] in _LINKS else []
+        if owner is None or any(one not in entities for one in others):
             builder.reject(Origin(file, row), "orphanRecord", record["id"])
         else:
             joined.setdefault(owner, []).append((row, record))
     return joined
+
+
+def _relations(related: Related, entities: Mapping[str, tuple[int, dict[str, Any]]]) -> Iterator[RawRelation]:
+    """Yield who owns and who directs an entity, by the name and id the file gives them."""
+    for _, one in related:
+        if one["schema"] in _LINKS:
+            relation, member = _LINKS[one["schema"]]
+            for other in _property(one, member):
+                yield RawRelation(relation, _primary(entities[other][1]) or other, other)
+
+
+def _primary(record: Mapping[str, Any]) -> str | None:
+    """Return the name to show: the caption where it is one of the names, otherwise the first name."""
+    names, caption = _property(record, "name"), record.get("caption")
+    return caption if caption in names else next(iter(names), caption)
 
 
 def _ftm_draft(origin: Origin, record: dict[str, Any], related: Related) -> Draft:
@@ -289,8 +311,7 @@ def _ftm_draft(origin: Origin, record: dict[str, Any], related: Related) -> Draf
             listed += _property(one, "listingDate", "startDate")
             shown += _property(one, "reason")
     names = _property(record, "name")
-    caption = record.get("caption")
-    primary = caption if caption in names else next(iter(names), caption)
+    primary = _primary(record)
     return Draft(
         origin=origin,
         native_id=record["id"],

@@ -239,6 +239,18 @@ def test_ftm_lines() -> None:
     assert (12, 7, 5) == (counts.records, counts.used, counts.rejected)
 
 
+def test_links_are_relations() -> None:
+    """Who owns an entity stands beside it with name and id, and OFAC's links are read out of the remarks."""
+    owned = load("ftm-json").to_arrow()["registry_relations"].to_pylist()
+    assert [("src:NK-1", "owned-by", "Else Somebody", "NK-2")] == [
+        (row["entity_id"], row["relation"], row["other_name"], row["other_id"]) for row in owned
+    ]
+    linked = load("ofac-sdn-xml").to_arrow()["registry_relations"].to_pylist()
+    assert [("src:36", "linked-to", "SOMEBODY, Else")] == [
+        (row["entity_id"], row["relation"], row["other_name"]) for row in linked
+    ]
+
+
 def test_a_line_that_is_cut_off_refuses_the_file(tmp_path: Path) -> None:
     """A last line that is no JSON means that the file was cut, and no shorter list is read."""
     data = (FIXTURES / FILES["ftm-json"]).read_bytes()
