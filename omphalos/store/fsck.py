@@ -149,9 +149,20 @@ def fsck(
 
 
 def rebuild_index(store: Store) -> dict[str, int]:
-    """Make the index anew from the segments, accepting a record only if its bytes have its id; return the counts."""
+    """Make the index anew from the segments, accepting a record only if its bytes have its id; return the counts.
+
+    Raises:
+        StoreIOError: the index cannot be written; reading goes on without one.
+    """
+    catalog = store.objects.catalog
     with translated("making the index"):
-        segments, objects = store.objects.catalog.rebuild()
+        segments, objects = catalog.rebuild()
+    if segments and catalog.index().in_memory:
+        raise durable.StoreIOError(
+            "the index cannot be written where the store lies",
+            hint="check room, owner, mode and mount; without an index everything works, and takes longer",
+            undone="the old index is gone; no object was touched",
+        )
     return {"segments": segments, "objects": objects}
 
 
