@@ -55,7 +55,7 @@ def set_ref(store: Store, name: str, oid: bytes) -> None:
 
 
 def put_files(store: Store, files: dict[str, bytes]) -> bytes:
-    with store.objects.packed():
+    with store.objects.batch():
         return put_paths(store, {path: (len(data), store.objects.put("blob", data)) for path, data in files.items()})[0]
 
 

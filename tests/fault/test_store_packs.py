@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import traceback
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,8 @@ def test_writers_gc_and_a_reader(tmp_path: Path) -> None:
             try:
                 work()
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(code)
         pids.append(pid)
