@@ -64,6 +64,11 @@ class Catalog:
             self._index = None
         return self.index()
 
+    def refresh(self) -> None:
+        """Let go of an index that was deleted since it was opened: what gc condemns stands in the one made after it."""
+        if self._index is not None and not self._index.in_memory and not self._index.is_current():
+            self._index = None
+
     def ask(self, work: Callable[[Index], T]) -> T:
         """Return what ``work`` returns for the index; once more, with an index made again, if it fails."""
         try:

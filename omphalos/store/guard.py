@@ -5,9 +5,11 @@ that reads there. So the last process to close the file writes a check sum of al
 the first to open it compares. Where they differ (damage, or a last user that was killed) the index is deleted, and made
 again from the segments: it is a cache.
 
-The syscall contract: ``open(O_CREAT)`` of ``data.mdb``, ``flock(LOCK_SH)``, and ``flock(LOCK_EX | LOCK_NB)``: who gets
-that is alone, and compares; then LMDB opens the file, and the lock is shared until the file is closed. At the end
-``flock(LOCK_EX | LOCK_NB)`` again: who gets that was the last, reads the whole file and renames the new sum into place.
+The syscall contract: ``flock(LOCK_EX)`` of the folder while the files in it are opened, made or deleted, so that nobody
+has the data file of one index and the lock file of another; ``open(O_CREAT)`` of ``data.mdb``, ``flock(LOCK_SH)``, and
+``flock(LOCK_EX | LOCK_NB)``: who gets that is alone, and compares; then LMDB opens the file, and the lock is shared
+until the file is closed. At the end ``flock(LOCK_EX | LOCK_NB)`` again: who gets that was the last, reads the whole file
+and renames the new sum into place.
 
 Rules of this file: it never maps; a file that is in use was compared by the first of its users, and is not compared
 again; nothing is synced, since a sum that was lost or does not match costs time and nothing else.
@@ -16,8 +18,10 @@ again; nothing is synced, since a sum that was lost or does not match costs time
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -43,7 +47,7 @@ class Guard:
 
     @classmethod
     def take(cls, folder: Path) -> Self:
-        """Take a share in the file, made or made anew where there is none or a damaged one.
+        """Take a share in the file, made or made anew where there is none or a damaged one; the folder is locked.
 
         While this returns to a process that is alone the lock is exclusive, until ``share``.
 
@@ -83,10 +87,7 @@ class Guard:
 
     def is_current(self) -> bool:
         """Say whether the file this guard has open is the one that lies in the folder."""
-        try:
-            return os.path.samestat(os.fstat(self.fd), os.lstat(self._path))
-        except OSError:
-            return False
+        return _is_at(self._path, self.fd)
 
     def _is_whole(self) -> bool:
         size = os.fstat(self.fd).st_size
@@ -145,7 +146,37 @@ def _encode(size: int, state: int, head: int) -> bytes:
     return first + struct.pack("<I", zlib.crc32(first))
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder of the index if it is missing, and keep others from opening or deleting what is in it.
+
+    Raises:
+        OSError: the folder cannot be made, opened or locked.
+    """
+    for _ in range(_ROUNDS):
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if _is_at(folder, fd):
+                yield
+                return
+        finally:
+            os.close(fd)
+    raise OSError(f"{folder} is made and deleted all the time")
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except OSError:
+        return False
+
+
 def delete(folder: Path) -> None:
-    """Take the files of the index away."""
+    """Take the files of the index away; whoever does has the folder locked."""
     for name in NAMES:
-        (folder / name).unlink(missing_ok=True)
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except IsADirectoryError:
+            shutil.rmtree(folder / name)

@@ -10,7 +10,6 @@ and folder, closed when nobody uses it any more, opened anew after a fork.
 import atexit
 import contextlib
 import os
-import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from omphalos.format.ids import ObjectId
-from omphalos.store.guard import NAMES, Guard
+from omphalos.store.guard import Guard, delete, locked
 
 MAP_BYTES: Final = 1 << 28
 _READERS: Final = 512
@@ -431,18 +430,23 @@ def _open(folder: Path, map_bytes: int) -> _Shared:
             return known_one
         env = guard = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            guard = Guard.take(folder)
-            _fill_up(folder / "data.mdb")
-            env = lmdb.open(
-                str(folder), map_size=map_bytes, max_dbs=len(_TABLES), max_readers=_READERS, metasync=False, mode=0o666
-            )
-            env.reader_check()
-            tables = {name: env.open_db(name) for name in _TABLES}
-            guard.share()
-            if not guard.is_current():
-                raise OSError("the index went away while it was opened")
-        except (lmdb.Error, OSError) as problem:
+            with locked(folder):
+                guard = Guard.take(folder)
+                _fill_up(folder / "data.mdb")
+                env = lmdb.open(
+                    str(folder),
+                    map_size=map_bytes,
+                    max_dbs=len(_TABLES),
+                    max_readers=_READERS,
+                    metasync=False,
+                    mode=0o666,
+                )
+                if not guard.is_current():
+                    raise OSError("the index went away while it was opened")
+                env.reader_check()
+                tables = {name: env.open_db(name) for name in _TABLES}
+                guard.share()
+        except (IndexUnusable, lmdb.Error, OSError) as problem:
             if env is not None:
                 env.close()
             if guard is not None:
@@ -503,8 +507,6 @@ def discard(folder: Path) -> None:
             with contextlib.suppress(Exception):
                 shared.env.close()
             shared.guard.drop()
-    for name in NAMES:
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except IsADirectoryError:
-            shutil.rmtree(folder / name)
+        if folder.is_dir():
+            with locked(folder):
+                delete(folder)

@@ -131,6 +131,7 @@ class ObjectStore:
         with translated("taking a lease"):
             self._lease = Lease(self._disk, self._root / "objects" / "leases")
             self._leased_by = os.getpid()
+            self.catalog.refresh()
             self._condemned = self.catalog.ask(lambda index: index.has_condemned())
             if self.epoch is None:
                 self.epoch = self.catalog.ask(lambda index: index.epoch())

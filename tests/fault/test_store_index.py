@@ -14,10 +14,11 @@ import pytest
 
 from omphalos.format.ids import ObjectId, blob_id
 from omphalos.store import guard, index, statcache
+from omphalos.store.gc import gc
 from omphalos.store.guard import DATA_NAME, NAMES, SUM_NAME, Guard
 from omphalos.store.index import IndexUnusable
 from omphalos.store.store import Store
-from omphalos.store.trees import put_directory
+from omphalos.store.trees import put_directory, walk
 from omphalos.testing.damage import flip_bit
 
 ALL = os.environ.get("OMPHALOS_FAULTS_ALL") == "1"
@@ -206,3 +207,28 @@ def test_a_file_made_and_deleted_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
         index.Index(tmp_path)
     store = Store.init(tmp_path / "s")
     assert store.objects.read("blob", store.objects.put("blob", b"x")) == b"x"
+
+
+def test_a_writer_whose_index_was_deleted_loses_nothing_to_gc(tmp_path: Path) -> None:
+    """A writer that looked before the index was deleted, and puts what gc has condemned since, names a whole tree."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"a" * 100)
+    root = tmp_path / "store"
+    first = Store.init(root)
+    tree, _ = put_directory(first, source)
+    first.objects.end_lease()
+    writer = Store.open(root)
+    assert writer.objects.has(tree)
+    shutil.rmtree(folder(root))
+    other = Store.open(root)
+    other.objects.begin()
+    assert tree in gc(Store.open(root)).deferred
+    put_directory(writer, source)
+    other.objects.end_lease()
+    gc(Store.open(root))
+    writer.refs.set("tags/t", tree, old=None)
+    assert [path for path, _, oid in walk(Store.open(root), tree) if Store.open(root).objects.read("blob", oid)] == [
+        "a"
+    ]
+    index.close_all()

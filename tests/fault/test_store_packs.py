@@ -179,7 +179,7 @@ def test_writers_gc_and_a_reader(tmp_path: Path) -> None:
             try:
                 work()
                 code = 0
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # whatever it is, it is said
                 traceback.print_exc()
             finally:
                 os._exit(code)

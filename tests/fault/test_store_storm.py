@@ -113,7 +113,7 @@ def start(work: Callable[[Counter[str]], None], log: Path) -> int:
         work(count)
         index.close_all()
         code = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # whatever it is, it is said
         log.with_suffix(".failed").write_text(traceback.format_exc())
     finally:
         log.write_text("\n".join(f"{number} {what}" for what, number in sorted(count.items())))
