@@ -16,12 +16,22 @@ SHOWN = 50
 @click.option("--repair", is_flag=True, help="Take what is missing or damaged from --from.")
 @click.option("--from", "sources", multiple=True, metavar="DIR", help="A store or folder that may hold good copies.")
 @click.option("--budget", type=click.IntRange(min=1), metavar="BYTES", help="Read about this much, oldest check first.")
+@click.option("--plain", is_flag=True, help="Judge the files alone, without the index, as verifiers elsewhere do.")
 @click.pass_obj
-def command(app: App, quarantine: bool, repair: bool, sources: tuple[str, ...], budget: int | None) -> Exit:
+def command(
+    app: App, quarantine: bool, repair: bool, sources: tuple[str, ...], budget: int | None, plain: bool
+) -> Exit:
     """Hash every object of the store, follow every ref, and report what is missing, damaged or of the wrong kind.
 
     Exit 0 if all is sound, 1 if something is wrong, 3 if all is sound as far as the budget let it look.
     """
+    if plain:
+        from omphalos.cli.verify import STORE, show
+        from omphalos.runs.verify_store import verify_store
+
+        if quarantine or repair or sources or budget:
+            raise click.UsageError("--plain only looks, and looks at everything")
+        return show(app, [(STORE, verify_store(app.store_folder or app.store().root))])
     from omphalos.store.fsck import from_folder, from_store, fsck
     from omphalos.store.store import Store, StoreMissing
 

@@ -5,12 +5,15 @@ announce, nothing is written, and memory is bounded by the index, the manifests 
 no time, no user, no path of the machine.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from blake3 import blake3
 
 from omphalos.format.bundle import (
     BLOCK,
@@ -39,8 +42,11 @@ from omphalos.format.manifest import ATTESTATIONS, Artifact, Manifest, check_man
 from omphalos.format.paths import check_path, refusing
 from omphalos.format.tree import TreeEntry, TreeError, decode_tree
 from omphalos.runs.attest import SUFFIX, About, PublicKey, about, judge_statement, missing
+from omphalos.runs.sign import NotSound
 from omphalos.runs.verdict import Findings, Verdict
 from omphalos.runs.verify import open_plain, parse_manifest, touched
+from omphalos.store import durable
+from omphalos.store.durable import DISK
 from omphalos.store.folders import FILE_FLAGS
 from omphalos.store.store import Store
 
@@ -342,6 +348,56 @@ def read_attestations(run_directory: Path) -> dict[str, bytes]:
             raise BadAttestation(f"{name!r} is larger than an attestation may be")
         found[name] = data
     return found
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was written: members, bytes, and its digests, which stand outside it."""
+
+    members: int
+    size: int
+    blake3: str
+    sha256: str
+
+
+def build_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], path: Path) -> Built:
+    """Write a bundle to ``path``, which must not be there: whole, synced and verified before it has its name.
+
+    Args:
+        store: where the runs are.
+        runs: run object → its attestations by name.
+        path: the file.
+
+    Raises:
+        NotSound: what the store gave does not verify.
+        StoreFull, StoreReadOnly, StoreIOError: it cannot be written.
+        ObjectMissing, ObjectDamaged, KindMismatch, ManifestError, TooLargeToBundle: as ``write_bundle``.
+    """
+    temporary = path.with_name(f".{path.name}.{durable.temporary_name()}")
+    with durable.translated("writing the bundle"):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                members, size = write_bundle(store, runs, descriptor)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            verdict = verify_bundle(temporary)
+            if verdict.word != "verified":
+                first = f": {verdict.findings[0].id.value}" if verdict.findings else ""
+                raise NotSound(f"the bundle is {verdict.word}{first}", hint="'omphalos fsck' looks at the whole store")
+            with temporary.open("rb") as stream:
+                blake, sha = blake3(), hashlib.sha256()
+                while chunk := stream.read(BUFFER):
+                    blake.update(chunk)
+                    sha.update(chunk)
+            temporary.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        durable.sync_folder(DISK, path.parent)
+    return Built(members, size, blake.hexdigest(), sha.hexdigest())
 
 
 def write_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], descriptor: int) -> tuple[int, int]:

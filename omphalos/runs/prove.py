@@ -4,17 +4,19 @@ Rules of this file: ``docs/format/proof.md``. A root is believed where it is giv
 because a proof says so. Each file is opened once, never followed, and read no further than recorded.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from omphalos.format.closed import ClosedError
-from omphalos.format.dsse import RUN_PREDICATE
+from omphalos.format.dsse import MAX_BYTES as MAX_ENVELOPE
+from omphalos.format.dsse import RUN_PREDICATE, DsseError, decode_envelope, decode_statement
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.ids import from_hex
-from omphalos.format.manifest import Artifact, Manifest
+from omphalos.format.manifest import Artifact, Manifest, encode_manifest
 from omphalos.format.merkle import artifact_leaf, inclusion_proof, leaf_hash
 from omphalos.format.proof import MAX_BYTES, NAME, SCHEMA, Proof, ProvenArtifact, check_proof, decode_proof
 from omphalos.runs.attest import PublicKey, judge_envelope, missing
@@ -29,6 +31,13 @@ class NoSuchArtifact(OmphalosError):
 
     kind = ErrorKind.NOT_FOUND
     id = "noSuchArtifact"
+
+
+class BadStatement(OmphalosError):
+    """What was to be carried in a proof is no attestation of the run."""
+
+    kind = ErrorKind.USAGE
+    id = "badStatement"
 
 
 def prove(manifest: Manifest, path: str, envelope: str | None = None) -> Proof:
@@ -58,6 +67,26 @@ def prove(manifest: Manifest, path: str, envelope: str | None = None) -> Proof:
         merkle_root=manifest.merkle_root,
         envelope=envelope,
     )
+
+
+def read_statement(path: Path, manifest: Manifest) -> str:
+    """Return the text of an attestation in a file, to be carried in a proof; whose it is is not asked.
+
+    Raises:
+        BadStatement: it cannot be read, is no attestation, or is about another manifest.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_ENVELOPE + 1)
+        statement = decode_statement(decode_envelope(data).payload)
+    except OSError as error:
+        raise BadStatement(f"'{path.name}' cannot be read: {os.strerror(error.errno or 0).lower()}") from error
+    except DsseError as error:
+        raise BadStatement(f"'{path.name}' is no attestation: {error.message}") from error
+    sha = hashlib.sha256(encode_manifest(manifest)).hexdigest()
+    if all(digest.get("sha256") != sha for digest in statement.subjects):
+        raise BadStatement(f"'{path.name}' is about another run", hint=f"this run is {manifest.run_id}")
+    return data.decode()
 
 
 def verify_proof(

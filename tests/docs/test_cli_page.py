@@ -129,13 +129,17 @@ def documents(folder: Path) -> list[dict[str, object]]:
         "hold list",
         "index rebuild",
         "init",
+        "key new office.key",
         "log",
         "ls first",
+        "prove first reports/scoring.json -o scoring.proof",
         "put file",
         "ref list",
         "ref set refs/tags/page first",
+        "release build first -o first.omphalos",
         "run --scale small --name first",
         "show first",
+        "sign first --key office.key",
         "sql list",
         "sql run next_items",
         "sql show next_items",
@@ -204,7 +208,7 @@ def test_the_how_to_finds_what_was_changed(store: Path, tmp_path: Path) -> None:
     (tmp_path / "evidence" / "reports" / "extra.json").symlink_to("validation.json")
     done = execute(LINES[0], tmp_path)
     assert done.returncode == 1
-    assert done.stdout.startswith("REFUSED evidence: ")
+    assert done.stdout.startswith("REFUSED first-")
     (shown,) = blocks("text")
     pattern = re.sub("[0-9a-f]{12}", "[0-9a-f]{12}", re.escape(shown.rstrip("\n")).replace(r"\ ", " "))
     assert re.search(f"^{pattern}$", done.stdout, flags=re.MULTILINE)

@@ -177,7 +177,7 @@ def test_a_statement_overwrites_nothing(call: "Call", store: Path, first: str) -
     assert call("certify", first, "--vary", "weather").code == 2
 
 
-@pytest.mark.parametrize("verb", ["backfill", "release"])
+@pytest.mark.parametrize("verb", ["backfill"])
 def test_verbs_that_come_later(call: "Call", verb: str) -> None:
     """A reserved verb takes any arguments, says that it comes later, and ends with 2."""
     for argv in ([verb], [verb, "job.toml", "--from", "2026-01-01"], [verb, "build", "-o", "file"]):
