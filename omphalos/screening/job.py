@@ -253,7 +253,7 @@ _MATCH: Final = {
 _REVIEW: Final = {
     "decisions": _Key("text", check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
     "as_of": _Key("text", check=is_day, rule="a day, such as 2026-01-31"),
-    "evidence": _Key("int", high=1000),
+    "evidence": _Key("int", high=200),
 }
 _SYNTHETIC: Final = {
     "seed": _Key("int"),

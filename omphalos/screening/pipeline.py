@@ -7,6 +7,7 @@ from those files. Every record of the feed ends either in ``trade_feed`` or in q
 clock, environment or path of the machine is read.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from omphalos.screening.normalize.shipments import normalize_shipments
 from omphalos.screening.registries import RegistryRecords, reader_for
 from omphalos.screening.review import add_open_exposure, build_party_flags, build_review
 from omphalos.screening.review.decisions import apply_decisions, decisions_report, load_decisions
+from omphalos.screening.review.evidence import write_evidence
 from omphalos.screening.review.table import QUEUE_SQL
 from omphalos.tables.check import duplicates, quote, violations
 from omphalos.tables.contract import Contract, load_contract
@@ -62,6 +64,7 @@ PARQUET: Final = "application/vnd.apache.parquet"
 CSV: Final = "text/csv; charset=utf-8"
 SQLITE: Final = "application/vnd.sqlite3"
 JSON: Final = "application/json"
+HTML: Final = "text/html; charset=utf-8"
 
 # (table, role, folder): the tables of a run that are written as Parquet.
 _PARQUET_FILES: Final = (
@@ -210,6 +213,7 @@ def screen(
         _report(run, done, "facts", facts)
         _report(run, done, "scoring", reports.scoring(con, currency))
         _report(run, done, "decisions", decisions_report(con, decided))
+        _evidence(con, run, inputs, done)
         done.summary |= reports.headline(con, counts)
     progress("warehouse")
     tables = _warehouse(run, work, resources, done)
@@ -370,6 +374,20 @@ def _report(run: Path, done: Screening, name: str, content: Mapping[str, Any]) -
     (run / "reports").mkdir(exist_ok=True)
     (run / path).write_bytes(strictjson.dump({"schema": f"omphalos.report.{name}/1", **content}))
     done.files.append(PayloadFile(path, "report", JSON))
+
+
+def _evidence(con: Any, run: Path, inputs: Inputs, done: Screening) -> None:
+    """Write the packets of evidence; each names the files of the list it speaks of."""
+    lists = {}
+    for spec, parts in inputs.registries:
+        files = []
+        for path in sorted(parts.values()):
+            with path.open("rb") as stream:
+                files.append((path.relative_to(run).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()))
+        lists[spec.source] = files
+    for path_in_run in write_evidence(con, run, inputs.review.evidence, lists):
+        kind = JSON if path_in_run.endswith(".json") else HTML
+        done.files.append(PayloadFile(path_in_run, "evidence", kind))
 
 
 def _truth(con: Any, path: Path, done: Screening) -> list[dict[str, Any]]:
