@@ -68,6 +68,7 @@ def told(found: dict[str, Any]) -> list[str]:
             for reason in found["reasons"]
         ),
         "",
+        *_facts(found["facts"]),
         "tokens (likeness in basis points)",
         *(
             f"  {escape(one['party'])} = {escape(one['name'])}  {one['likeness_bp']}  {one['how']}"
@@ -93,6 +94,14 @@ def told(found: dict[str, Any]) -> list[str]:
 def _forms(form: dict[str, Any]) -> list[str]:
     legal = f"  legal form {escape(form['legal_forms'])}" if form["legal_forms"] else ""
     return [f"  full form {escape(form['full_form'])}", f"  core form {escape(form['core_form'])}{legal}"]
+
+
+def _facts(facts: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"  {one['fact']} {escape(one['kind'])}: {escape(one['party_value'])} / {escape(one['listed_value'])}"
+        for one in facts
+    ]
+    return ["facts beyond names (as filed / as listed)", *lines, ""] if lines else []
 
 
 def _unmet(tokens: dict[str, Any]) -> list[str]:

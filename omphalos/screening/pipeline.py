@@ -213,7 +213,7 @@ def screen(
         _report(run, done, "facts", facts)
         _report(run, done, "scoring", reports.scoring(con, currency))
         _report(run, done, "decisions", decisions_report(con, decided))
-        _evidence(con, run, inputs, done)
+        _evidence(con, run, inputs, match, done)
         done.summary |= reports.headline(con, counts)
     progress("warehouse")
     tables = _warehouse(run, work, resources, done)
@@ -376,16 +376,16 @@ def _report(run: Path, done: Screening, name: str, content: Mapping[str, Any]) -
     done.files.append(PayloadFile(path, "report", JSON))
 
 
-def _evidence(con: Any, run: Path, inputs: Inputs, done: Screening) -> None:
+def _evidence(con: Any, run: Path, inputs: Inputs, match: MatchParams, done: Screening) -> None:
     """Write the packets of evidence; each names the files of the list it speaks of."""
     lists = {}
     for spec, parts in inputs.registries:
         files = []
         for path in sorted(parts.values()):
             with path.open("rb") as stream:
-                files.append((path.relative_to(run).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()))
+                files.append((path.name, hashlib.file_digest(stream, "sha256").hexdigest()))
         lists[spec.source] = files
-    for path_in_run in write_evidence(con, run, inputs.review.evidence, lists):
+    for path_in_run in write_evidence(con, run, inputs.review.evidence, lists, match):
         kind = JSON if path_in_run.endswith(".json") else HTML
         done.files.append(PayloadFile(path_in_run, "evidence", kind))
 

@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias
 import duckdb
 
 from omphalos.format import strictjson
-from omphalos.screening.match.params import load_weights
-from omphalos.screening.match.reasons import REASONS
-from omphalos.screening.review.arithmetic import redo
+from omphalos.screening.match.facts import FACT_REASONS, FactReason
+from omphalos.screening.match.params import MatchParams, load_weights
+from omphalos.screening.match.reasons import REASONS, Reason
+from omphalos.screening.review.arithmetic import Arithmetic, redo
 from omphalos.screening.review.page import index_page, packet_page
 
 Con: TypeAlias = duckdb.DuckDBPyConnection
@@ -24,7 +25,15 @@ Row: TypeAlias = dict[str, Any]
 
 SCHEMA: Final = "omphalos.evidence/1"
 FOLDER: Final = "evidence"
-CAPS: Final = {"names": 40, "addresses": 20, "identifiers": 20, "parties": 20, "shipments": 20, "rivals": 5}
+CAPS: Final = {
+    "names": 40,
+    "addresses": 20,
+    "identifiers": 20,
+    "parties": 20,
+    "shipments": 20,
+    "rivals": 5,
+    "facts": 20,
+}
 MAX_CHARS: Final = 1_000  # of one text
 NOT_CHECKED: Final = (
     ("identity", "whether the party and the entity are the same; a match is a candidate for review"),
@@ -35,7 +44,10 @@ NOT_CHECKED: Final = (
     ("other-feeds", "what other feeds, other lists or other dates would show"),
     ("licences", "whether a licence or an exemption covers a shipment"),
 )
-_MEANING: Final = {reason.code: reason for reason in REASONS}
+_MEANING: Final[dict[str, Reason | FactReason]] = {
+    **{reason.code: reason for reason in REASONS},
+    **{reason.code: reason for reason in FACT_REASONS},
+}
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -48,7 +60,9 @@ def packet_name(entity_id: str) -> str:
     return f"{readable}-{hashlib.sha256(entity_id.encode()).hexdigest()[:12]}"
 
 
-def write_evidence(con: Con, run: Path, most: int, lists: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
+def write_evidence(
+    con: Con, run: Path, most: int, lists: Mapping[str, Sequence[tuple[str, str]]], params: MatchParams
+) -> list[str]:
     """Write a packet for each of the ``most`` entities that come first, and an index; return the paths in the run.
 
     Order: best band of a pair that was not dismissed, then open value, open shipments, entity_id. Entities all of whose
@@ -58,14 +72,15 @@ def write_evidence(con: Con, run: Path, most: int, lists: Mapping[str, Sequence[
         con: holds them.
         run: the folder of the run.
         most: how many packets; with 0 nothing is written.
-        lists: by source, the files of the list as (path in the run, SHA-256).
+        lists: by source, the files of the list as (name within inputs/, SHA-256).
+        params: the thresholds of the match.
     """
     chosen = _choose(con, most)
     if not chosen:
         return []
     (run / FOLDER).mkdir()
     names = [packet_name(entity) for entity in chosen]
-    packets = _packets(con, chosen, lists)
+    packets = _packets(con, chosen, lists, params)
     paths = []
     for name, packet in zip(names, packets, strict=True):
         for suffix, data in ((".json", strictjson.dump(packet)), (".html", packet_page(packet))):
@@ -90,7 +105,9 @@ def _choose(con: Con, most: int) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _packets(con: Con, chosen: Sequence[str], lists: Mapping[str, Sequence[tuple[str, str]]]) -> list[Row]:
+def _packets(
+    con: Con, chosen: Sequence[str], lists: Mapping[str, Sequence[tuple[str, str]]], params: MatchParams
+) -> list[Row]:
     con.execute("CREATE OR REPLACE TEMP TABLE evidence_for AS SELECT unnest($ids) AS entity_id", {"ids": list(chosen)})
     within = "SEMI JOIN evidence_for USING (entity_id)"
     entities = {row["entity_id"]: row for row in _rows(con, f"SELECT * FROM registry {within}")}
@@ -115,6 +132,10 @@ def _packets(con: Con, chosen: Sequence[str], lists: Mapping[str, Sequence[tuple
         "WHERE m.party_id IN (SELECT party_id FROM evidence_parties)",
         "party_id", "match_rank", "rivals", spare=1,
     )  # fmt: skip
+    facts = _capped(
+        con, f"SELECT *, party_id || chr(0) || entity_id AS pair FROM match_facts {held}",
+        "pair", "fact, kind, party_value, listed_value, detail", "facts",
+    )  # fmt: skip
     con.execute("DROP TABLE temp.evidence_parties")
     con.execute("DROP TABLE temp.evidence_for")
     return [
@@ -127,13 +148,25 @@ def _packets(con: Con, chosen: Sequence[str], lists: Mapping[str, Sequence[tuple
                 "identifiers": _listed(papers.get(entity), ("identifier_no", "identifier_kind", "value", "country")),
             },
             "list_files": [
-                {"path": path, "sha256": digest} for path, digest in lists.get(entities[entity]["source"], ())
+                {"file": name, "sha256": digest} for name, digest in lists.get(entities[entity]["source"], ())
             ],
             "exposure": {key: _plain(scores[entity][key]) for key in _EXPOSURE},
             "claims": {
                 "total": parties[entity][0]["_total"],
                 "listed": [
-                    _claim(row, matches[row["party_id"], entity], entities[entity], shipments, rivals)
+                    _claim(
+                        row,
+                        redo(
+                            matches[row["party_id"], entity],
+                            entities[entity]["entity_type"],
+                            load_weights(),
+                            params.threshold_bp,
+                            facts.get(f"{row['party_id']}\0{entity}", ()),
+                        ),
+                        facts.get(f"{row['party_id']}\0{entity}"),
+                        shipments.get(row["party_id"]),
+                        rivals.get(row["party_id"], []),
+                    )
                     for row in parties[entity]
                 ],
             },
@@ -178,14 +211,10 @@ def _flags(con: Con) -> str:
     return f" LEFT JOIN ({grouped}) g USING (shipment_id)"
 
 
-def _claim(
-    row: Row, match: Row, entity: Row, shipments: Mapping[str, list[Row]], rivals: Mapping[str, list[Row]]
-) -> Row:
+def _claim(row: Row, sums: Arithmetic, facts: list[Row] | None, behind: list[Row] | None, rivals: Sequence[Row]) -> Row:
     """Return one claim: this party may be the entity; with the rows behind it and what speaks against it."""
-    sums = redo(match, entity["entity_type"], load_weights())
-    others = [one for one in rivals.get(row["party_id"], []) if one["entity_id"] != entity["entity_id"]]
-    total = (rivals[row["party_id"]][0]["_total"] if row["party_id"] in rivals else 1) - 1
-    behind = shipments.get(row["party_id"])
+    others = [one for one in rivals if one["entity_id"] != row["entity_id"]]
+    total = rivals[0]["_total"] - 1 if rivals else 0
     codes = [code for code in row["reasons"].split(";") if code]
     return {
         **_cut(row, _PARTY),
@@ -193,6 +222,7 @@ def _claim(
         "against": [_reason(code) for code in codes if _reason(code)["against"]],
         "features": [{"feature": key, "value_bp": value, "weight": weight} for key, value, weight in sums.features],
         "steps": [{"step": key, "bp": f"{amount:+}"} for key, amount in sums.steps],
+        "facts": _listed(facts, ("fact", "kind", "party_value", "listed_value", "strength_bp", "detail")),
         "rows": _listed(behind, _SHIPMENT),
         "rivals": {
             "total": total,

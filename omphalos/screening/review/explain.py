@@ -15,11 +15,12 @@ import duckdb
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening.match.candidates import FORM_CHARS, build_candidates
+from omphalos.screening.match.facts import FACT_REASONS, FactReason, add_matches, load_facts, weigh_facts
 from omphalos.screening.match.fuzzy import EDIT, KINDS, PART, SOUND
 from omphalos.screening.match.integers import FULL
 from omphalos.screening.match.lexicon import load_lexicon
 from omphalos.screening.match.params import MatchParams, load_weights
-from omphalos.screening.match.reasons import REASONS
+from omphalos.screening.match.reasons import REASONS, Reason
 from omphalos.screening.match.score import score_candidates
 from omphalos.screening.match.tokens import TOKENS, Tokens
 from omphalos.screening.review.arithmetic import redo
@@ -27,17 +28,21 @@ from omphalos.screening.review.arithmetic import redo
 Con: TypeAlias = duckdb.DuckDBPyConnection
 
 TABLES: Final = {
-    "parties": "normalized", "registry": "registry", "registry_names": "registry",
-    "party_matches": "matches", "review": "review",
+    "parties": "normalized", "shipment_parties": "normalized", "registry": "registry", "registry_names": "registry",
+    "party_matches": "matches", "match_facts": "matches", "review": "review",
 }  # fmt: skip
 MAX_RIVALS: Final = 50
+MAX_FACTS: Final = 200
 _GUESSES: Final = 5
 _GUESS_FROM: Final = 20_000  # names that are compared with what was typed
 _KINDS: Final = {EDIT: "edit", SOUND: "sound", PART: "part"}
-_MEANING: Final = {reason.code: reason for reason in REASONS}
+_MEANING: Final[dict[str, Reason | FactReason]] = {
+    **{reason.code: reason for reason in REASONS},
+    **{reason.code: reason for reason in FACT_REASONS},
+}
 NOT_CHECKED: Final = (
     "whether the party and the entity are the same: a match is a candidate for review, never an identification",
-    "addresses, identifiers and ownership have no part in this score",
+    "ownership, beyond the links that a list itself states",
     "whether the list record and the shipment are true",
 )
 
@@ -169,7 +174,12 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
     review = _one(con, "SELECT * FROM recorded_review WHERE party_id = ? AND entity_id = ?", *pair) or {}
     again, tokens = _recompute(con, pair, params)
     weights = load_weights()
-    sums = redo(recorded, entity["entity_type"], weights)
+    facts = con.execute(
+        "SELECT fact, kind, party_value, listed_value, strength_bp, detail FROM recorded_match_facts "
+        "WHERE party_id = ? AND entity_id = ? ORDER BY ALL LIMIT ?",
+        [*pair, MAX_FACTS],
+    ).to_arrow_table().to_pylist()  # fmt: skip
+    sums = redo(recorded, entity["entity_type"], weights, params.threshold_bp, facts)
     return {
         "party": {key: party[key] for key in ("party_id", "name", "country", *_FORMS)},
         "entity": {
@@ -184,6 +194,7 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
             for code in recorded["reasons"].split(";")
             if code in _MEANING
         ],
+        "facts": facts,
         "tokens": _tokens(con, tokens, party, name),
         "features": [{"feature": key, "value_bp": value, "weight": weight} for key, value, weight in sums.features],
         "weights_version": weights.version,
@@ -229,12 +240,20 @@ def _rivals(con: Con, pair: tuple[str, str]) -> list[dict[str, Any]]:
 
 
 def _recompute(con: Con, pair: tuple[str, str], params: MatchParams) -> tuple[dict[str, Any] | None, Tokens]:
-    """Match the party again, against the whole registry; return its row about the entity, and the tokens."""
+    """Match the party again, against the whole registry; return its row about the entity, and the tokens.
+
+    What was found beyond names is taken as recorded; how it weighs is computed again.
+    """
     con.execute("CREATE TABLE registry AS SELECT * FROM recorded_registry")
     con.execute("CREATE TABLE registry_forms AS SELECT * FROM recorded_registry_names")
     _make_parties(con, pair[0])
     candidates = build_candidates(con, params)
     score_candidates(con, candidates.tokens, params)
+    con.execute("DELETE FROM party_matches WHERE party_id <> ?", [pair[0]])
+    con.execute("CREATE OR REPLACE TABLE parties AS SELECT * FROM recorded_parties WHERE party_id = ?", [pair[0]])
+    con.execute("CREATE TABLE match_facts AS SELECT * FROM recorded_match_facts WHERE party_id = ?", [pair[0]])
+    add_matches(con, params, load_facts())
+    weigh_facts(con, params, load_facts())
     again = _one(con, "SELECT * FROM party_matches WHERE party_id = ? AND entity_id = ?", *pair)
     return again, candidates.tokens
 
@@ -252,10 +271,13 @@ def _make_parties(con: Con, party: str) -> None:
     con.execute(
         f"""
         CREATE TABLE parties AS
-        WITH cores AS (
+        WITH named AS (  -- a vessel is never compared by its name
+            SELECT * FROM recorded_parties
+            WHERE party_id IN (SELECT party_id FROM recorded_shipment_parties WHERE role <> 'vessel')),
+        cores AS (
             SELECT core_form, min(party_id) AS party_id, bool_or(party_id = $party) AS own,
                    string_split(left(core_form, {FORM_CHARS}), ' ')[1:{TOKENS}] AS t
-            FROM recorded_parties WHERE core_form <> '' GROUP BY core_form),
+            FROM named WHERE core_form <> '' GROUP BY core_form),
         used AS (
             SELECT party_id, own, 1 AS many, unnest(t) AS word FROM cores
             UNION ALL
@@ -264,7 +286,7 @@ def _make_parties(con: Con, party: str) -> None:
             SELECT party_id, own, 3, unnest(list_transform(range(1, len(t) - 1), lambda i: {three})) FROM cores),
         wanted AS (SELECT unnest($words) AS word UNION SELECT word FROM used WHERE own AND many > 1),
         witnesses AS (SELECT min(party_id) AS party_id FROM used SEMI JOIN wanted USING (word) GROUP BY word, many)
-        SELECT * FROM recorded_parties
+        SELECT * FROM named
         WHERE party_id = $party OR party_id IN (SELECT party_id FROM witnesses) ORDER BY party_id""",
         {"party": party, "words": words},
     )

@@ -57,8 +57,8 @@ def packet_page(packet: Mapping[str, Any]) -> bytes:
             ("identifier_no", "identifier_kind", "value", "country"),
         ),
         _table(
-            "Files of the list in this run", ("path", "SHA-256"),
-            {"total": len(packet["list_files"]), "listed": packet["list_files"]}, ("path", "sha256"),
+            "Files of the list, as recorded with this run", ("file", "SHA-256"),
+            {"total": len(packet["list_files"]), "listed": packet["list_files"]}, ("file", "sha256"),
         ),
         "<h2>Exposure</h2>",
         "<p>Open is what no earlier decision dismissed. Values are in minor units of the currency.</p>",
@@ -110,6 +110,7 @@ _SHIPMENT: Final = (
     "shipment_id", "roles", "ship_date", "hs_code", "description", "origin_country", "destination_country",
     "value_minor", "currency", "flags",
 )  # fmt: skip
+_FACT: Final = ("fact", "kind", "party_value", "listed_value", "strength_bp", "detail")
 _RIVAL: Final = ("match_rank", "score_bp", "band", "entity_id", "name", "matched_name", "against")
 
 
@@ -136,6 +137,7 @@ def _claim(number: int, claim: Mapping[str, Any]) -> list[str]:
             "From the base to the score", ("step", "basis points"),
             {"total": len(claim["steps"]), "listed": claim["steps"]}, ("step", "bp"),
         ),
+        _table("Facts beyond names", tuple(_label(key) for key in _FACT), claim["facts"], _FACT),
         _table("Shipments behind the claim", tuple(_label(key) for key in _SHIPMENT), claim["rows"], _SHIPMENT),
         _table("Rivals: other entities the party may be", tuple(_label(k) for k in _RIVAL), claim["rivals"], _RIVAL),
     ]  # fmt: skip

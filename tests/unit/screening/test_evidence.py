@@ -15,6 +15,8 @@ import pytest
 
 from omphalos.format.paths import check_path
 from omphalos.screening.job import ReviewSpec
+from omphalos.screening.match.facts import make_facts_table
+from omphalos.screening.match.params import MatchParams
 from omphalos.screening.review import add_open_exposure, build_party_flags, build_review
 from omphalos.screening.review.decisions import apply_decisions, load_decisions
 from omphalos.screening.review.evidence import CAPS, MAX_CHARS, NOT_CHECKED, packet_name, write_evidence
@@ -73,6 +75,7 @@ def finish(con: Any, decisions: Path | None = None) -> None:
     """Build the review as the pipeline does."""
     from omphalos.screening.exposure import build_entity_matches, build_entity_scores
 
+    make_facts_table(con)
     load_decisions(con, decisions)
     build_entity_matches(con)
     build_entity_scores(con, "USD")
@@ -85,7 +88,7 @@ def finish(con: Any, decisions: Path | None = None) -> None:
 def write(con: Any, folder: Path, most: int = 20) -> dict[str, bytes]:
     """Write the packets and return their bytes by path."""
     folder.mkdir()
-    paths = write_evidence(con, folder, most, {"l": [("inputs/registry/l/list.csv", DIGEST)]})
+    paths = write_evidence(con, folder, most, {"l": [("list-list.csv", DIGEST)]}, MatchParams())
     assert paths == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return {path: (folder / path).read_bytes() for path in paths}
 
@@ -118,7 +121,7 @@ def test_a_packet_names_the_rows_behind_its_claims(con: Any, tmp_path: Path) -> 
     assert claim["rivals"]["total"] == 1
     assert sum(int(step["bp"]) for step in claim["steps"]) > 0
     assert found["exposure"]["open_value_minor"] == 600
-    assert found["list_files"] == [{"path": "inputs/registry/l/list.csv", "sha256": DIGEST}]
+    assert found["list_files"] == [{"file": "list-list.csv", "sha256": DIGEST}]
     assert [one["word"] for one in found["not_checked"]] == [word for word, _ in NOT_CHECKED]
 
 
@@ -267,7 +270,10 @@ def test_packets_are_bounded(con: Any, tmp_path: Path) -> None:
     page = files[f"evidence/{packet_name('e:1')}.html"].decode()
     assert "25 parties; the first 20 are shown" in page
     assert "Shipments behind the claim (20 of 30)" in page
-    assert "At most 20 addresses, 1000 characters, 20 identifiers, 40 names, 20 parties, 5 rivals, 20 shipments" in page
+    assert (
+        "At most 20 addresses, 1000 characters, 20 facts, 20 identifiers, 40 names, 20 parties, 5 rivals, 20 shipments"
+        in page
+    )
 
 
 def test_the_same_tables_give_the_same_bytes(con: Any, tmp_path: Path) -> None:
