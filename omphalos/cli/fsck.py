@@ -14,7 +14,7 @@ SHOWN = 50
 @click.command(cls=Verb, examples=["omphalos fsck", "omphalos fsck --repair --from /media/usb/store"])
 @click.option("--quarantine", is_flag=True, help="Move damage aside into objects/quarantine; nothing is deleted.")
 @click.option("--repair", is_flag=True, help="Take what is missing or damaged from --from.")
-@click.option("--from", "sources", multiple=True, metavar="DIR", help="A store or folder that may hold good copies.")
+@click.option("--from", "sources", multiple=True, metavar="PATH", help="A store, folder or bundle with good copies.")
 @click.option("--budget", type=click.IntRange(min=1), metavar="BYTES", help="Read about this much, oldest check first.")
 @click.option("--plain", is_flag=True, help="Judge the files alone, without the index, as verifiers elsewhere do.")
 @click.pass_obj
@@ -40,6 +40,11 @@ def command(
     found = []
     for text in sources:
         folder = app.existing(text)
+        if folder.is_file():
+            from omphalos.runs.bundle import from_bundle
+
+            found.append(from_bundle(folder))
+            continue
         try:
             found.append(from_store(Store.open(folder)))
         except StoreMissing:

@@ -7,11 +7,13 @@ no time, no user, no path of the machine.
 
 import contextlib
 import hashlib
+import io
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from blake3 import blake3
 
@@ -38,9 +40,9 @@ from omphalos.format.closed import ClosedError
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import Kind, ObjectId, from_hex, hasher
-from omphalos.format.manifest import ATTESTATIONS, Artifact, Manifest, check_manifest, decode_manifest
+from omphalos.format.manifest import ATTESTATIONS, Artifact, Manifest, check_manifest, decode_manifest, payload_files
 from omphalos.format.paths import check_path, refusing
-from omphalos.format.tree import TreeEntry, TreeError, decode_tree
+from omphalos.format.tree import TreeEntry, TreeError, decode_tree, iter_tree
 from omphalos.runs.attest import SUFFIX, About, PublicKey, about, judge_statement, missing
 from omphalos.runs.sign import NotSound
 from omphalos.runs.verdict import Findings, Verdict
@@ -297,6 +299,54 @@ class _Reading:
                 self._found.add(FindingId.SIGNATURE_MISSING, f"manifests/{run}", absent)
         every = [self._counted.get(run, set()) for run in self._runs]
         self.signed = set.intersection(*every) if every else set()
+
+
+# -- taking objects out
+
+
+def from_bundle(path: Path) -> Callable[[ObjectId], BinaryIO | None]:
+    """Return a source of objects for the repair of a store: those of a bundle, and the tree nodes of its payload.
+
+    The bundle is verified first; whoever takes an object from the source hashes it again.
+
+    Raises:
+        NotSound: the bundle does not verify.
+        NoSuchThing: there is no file.
+    """
+    verdict = verify_bundle(path)
+    if verdict.word != "verified":
+        raise NotSound(f"the bundle is {verdict.word}", hint=f"'omphalos release verify {path.name}' says why")
+    places: dict[str, tuple[int, int]] = {}  # id → where its bytes begin, and how many there are
+    nodes: dict[str, bytes] = {}
+    with path.open("rb") as stream:
+        size = read_header(stream.read(BLOCK), INDEX, None, {})
+        index = decode_index(stream.read(size))
+        at = BLOCK + size + padding(size)
+        for member in index.members:
+            places[member.name.split("/")[1]] = (at + BLOCK, member.size)
+            at += BLOCK + member.size + padding(member.size)
+        for run in index.runs:
+            start, size = places[run.run]
+            stream.seek(start)
+            for node in iter_tree(payload_files(decode_manifest(stream.read(size)))):
+                nodes[node.id.hex()] = node.data
+
+    def find(oid: ObjectId) -> BinaryIO | None:
+        if oid.hex() in nodes:
+            return io.BytesIO(nodes[oid.hex()])
+        if oid.hex() not in places:
+            return None
+        start, size = places[oid.hex()]
+        taken = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+        with path.open("rb") as stream:
+            stream.seek(start)
+            while size and (chunk := stream.read(min(BUFFER, size))):
+                taken.write(chunk)
+                size -= len(chunk)
+        taken.seek(0)
+        return cast("BinaryIO", taken)
+
+    return find
 
 
 # -- writing

@@ -181,3 +181,26 @@ def test_a_store_by_its_files(call: "Call", store: Path, first: str) -> None:
     bad = call("fsck", "--plain", "--json")
     assert (bad.code, bad.document["checks"][0]["findings"][0]["id"]) == (1, "objectDamaged")
     assert call("fsck", "--plain", "--quarantine").code == 2
+
+
+def test_repair_from_a_bundle(call: "Call", store: Path, first: str) -> None:
+    """What is damaged in a store comes back from a bundle of its runs, tree nodes too; a bad bundle gives nothing."""
+    runs = sorted(path.name for path in Path("refs/runs").iterdir())
+    call("release", "build", first, "-o", "one.omphalos")
+    call("release", "build", *runs, "-o", "all.omphalos")
+    (segment,) = Path("objects/packs").iterdir()
+    data = bytearray(segment.read_bytes())
+    for at in range(200, len(data), len(data) // 20):
+        data[at] ^= 1
+    segment.chmod(0o644)
+    segment.write_bytes(data)
+    assert call("fsck").code == 1
+    assert call("fsck", "--repair", "--from", "all.omphalos").code == 0
+    assert call("fsck").code == 0
+    assert call("release", "build", first, "-o", "two.omphalos").code == 0
+    assert Path("one.omphalos").read_bytes() == Path("two.omphalos").read_bytes()
+    assert call("verify", first).code == 0
+    data = bytearray(Path("one.omphalos").read_bytes())
+    data[5000] ^= 1
+    Path("bad.omphalos").write_bytes(data)
+    assert call("fsck", "--repair", "--from", "bad.omphalos", "--json").failure["id"] == "notSound"
