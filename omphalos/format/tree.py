@@ -20,6 +20,7 @@ from omphalos.format.findings import FindingId
 from omphalos.format.ids import ID_BYTES, ObjectId, object_id
 from omphalos.format.paths import (
     MAX_COMPONENTS,
+    all_plain,
     check_component,
     check_path,
     component_order,
@@ -169,7 +170,8 @@ def _node(path: str, entries: list[TreeEntry]) -> TreeNode:
 
 def _check_rows(rows: Sequence[_Row]) -> None:
     """Hold rows to every rule of a node, cheapest first."""
-    total = 0
+    total, names = 0, [row[0] for row in rows]
+    plain = all(type(name) is str for name in names) and all_plain(names)
     for name, kind, size, oid in rows:
         if type(name) is not str or kind not in (0, 1) or type(size) is not int or type(oid) is not bytes:
             raise TreeError(FindingId.TREE_MALFORMED, "an entry is not a name, a kind, a size and an id")
@@ -178,16 +180,15 @@ def _check_rows(rows: Sequence[_Row]) -> None:
         total += size
         if kind == 1 and oid == EMPTY_TREE:
             raise TreeError(FindingId.DIR_EXTRA, "a folder in a tree is empty")
-        broken = refusing(check_component(name))
+        broken = [] if plain else refusing(check_component(name))
         if broken:
             raise TreeError(broken[0], f"an entry's name breaks a rule: {broken[0].value}")
     if total > MAX_SIZE:
         raise TreeError(FindingId.TREE_TOO_LARGE, "the sizes in a folder add up to more than 2^53-1")
-    names = [row[0] for row in rows]
     disorder = in_byte_order(names)
     if disorder is not None:
         raise TreeError(disorder, "entries are not in strictly ascending byte order of name")
-    if len(set(map(fold, names))) != len(names):
+    if not plain and len(set(map(fold, names))) != len(names):
         raise TreeError(FindingId.PATH_CASE_COLLISION, "two names in a folder differ only in case")
 
 

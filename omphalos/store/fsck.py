@@ -1,35 +1,32 @@
 """fsck: reads every object once, in disk order, on two cores, and says what is wrong and whom it concerns.
 
-First every segment and file is hashed, by two processes, each taking its share in order of place. Then every ref is
+First every segment and file is hashed (``scrub``), by two processes. Then every ref is
 followed through its trees: what is missing, damaged, or of another kind than its tree says, is reported with the refs
 and paths it stands under. Rules of this file: nothing is deleted: damage is moved into ``objects/quarantine/`` (a
 segment whole, after its intact records were copied); repair takes bytes only if they have the id that is missing; what
 a budget left out is said.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import msgspec
-
 from omphalos.format.errors import OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.ids import KINDS, Kind, ObjectId, from_hex, hasher, is_prefix
-from omphalos.store import durable
+from omphalos.store import durable, scrub
 from omphalos.store.closure import Met, closure
 from omphalos.store.durable import temporary_name, translated
-from omphalos.store.index import Index, IndexUnusable
+from omphalos.store.index import Index, IndexUnusable, Place
 from omphalos.store.objects import KindMismatch, ObjectMissing
-from omphalos.store.records import Gap, is_intact, scan, scan_reader
 from omphalos.store.rewrite import rewrite
 from omphalos.store.sources import BUFFER_BYTES
 from omphalos.store.store import Store
 
 WORKERS: Final = 2
+_AT_ONCE: Final = 2048
 MAX_PLACES: Final = 100  # refs and paths named for one object; further ones are counted
 Source = Callable[[ObjectId], BinaryIO | None]
 
@@ -89,17 +86,6 @@ class FsckReport:
         }
 
 
-@dataclass(slots=True)
-class _Share:
-    """What one process found: counts, bad records and files, gaps, and the kinds of files that are no blobs."""
-
-    objects: int = 0
-    bytes: int = 0
-    bad: list[tuple[str, str, int, int]] = field(default_factory=list)  # id, place, offset, kind
-    gaps: list[tuple[str, int, int, bool]] = field(default_factory=list)
-    kinds: dict[str, int] = field(default_factory=dict)
-
-
 def fsck(
     store: Store,
     *,
@@ -124,9 +110,9 @@ def fsck(
     sources, report = list(repair), FsckReport()
     with translated("checking the store"):
         _check_index(store, report)
-        units = _units(store)
+        units = scrub.units(store)
         chosen = _choose(store, units, budget, report)
-        shares = _read_all(store, [unit for unit in units if unit[0] in chosen], workers)
+        shares = scrub.read_all(store, [unit for unit in units if unit[0] in chosen], workers)
         for share in shares:
             report.objects += share.objects
             report.bytes += share.bytes
@@ -173,21 +159,10 @@ def _check_index(store: Store, report: FsckReport) -> None:
     folder = store.root / "objects" / "index"
     if (folder / "data.mdb").exists():
         try:
-            for _ in Index(folder).items():
-                pass
+            Index(folder).walk()
         except IndexUnusable as problem:
             report.problems.append(Problem(FindingId.LMDB_CORRUPT, "", "objects/index", str(problem)))
     store.objects.catalog.catch_up()
-
-
-def _units(store: Store) -> list[tuple[str, int]]:
-    """Return what can be read by itself, with its size: each segment, and each folder of large files."""
-    found = list(store.objects.catalog.packs.listing().items())
-    large = store.objects.loose.folder
-    for number in sorted(store.objects.loose.shards()):
-        with os.scandir(large / f"{number:02x}") as entries:
-            found.append((f"{number:02x}", sum(entry.stat(follow_symlinks=False).st_size for entry in entries)))
-    return found
 
 
 def _verified(store: Store) -> dict[str, int]:
@@ -207,106 +182,6 @@ def _choose(store: Store, units: list[tuple[str, int]], budget: int | None, repo
         left -= size
     report.not_checked.sort()
     return chosen
-
-
-# -- reading
-
-
-def _read_all(store: Store, units: list[tuple[str, int]], workers: int) -> list[_Share]:
-    """Read units in as many processes, each an unbroken part of the order on disk of about the same size."""
-    total, parts, done = sum(size for _, size in units), [list[str]() for _ in range(workers)], 0
-    for name, size in units:
-        parts[min(workers - 1, done * workers // max(1, total))].append(name)
-        done += size
-    children = [_start(store, part) for part in parts[1:] if part]
-    shares = [_read(store, parts[0])]
-    for pid, fd in children:
-        with os.fdopen(fd, "rb") as stream:
-            data = stream.read()
-        if os.waitpid(pid, 0)[1]:
-            raise OSError(5, "a process that was checking the store ended early")
-        shares.append(msgspec.msgpack.decode(data, type=_Share))
-    return shares
-
-
-def _start(store: Store, names: list[str]) -> tuple[int, int]:
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(theirs)
-        return pid, ours
-    code = 1
-    try:
-        os.close(ours)
-        data = msgspec.msgpack.encode(_read(store, names))
-        with os.fdopen(theirs, "wb") as stream:
-            stream.write(data)
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def _read(store: Store, names: list[str]) -> _Share:
-    share = _Share()
-    for name in names:
-        if "." in name:
-            _read_segment(store, name, share)
-        else:
-            _read_folder(store, name, share)
-    return share
-
-
-def _read_segment(store: Store, name: str, share: _Share) -> None:
-    try:
-        fd = store.objects.catalog.packs.open(name)
-    except FileNotFoundError:
-        return  # sealed or freed since
-    try:
-        reader, gaps = scan_reader(fd), list[Gap]()
-        for record in scan(reader, 0, os.fstat(fd).st_size, gaps):
-            share.objects += 1
-            share.bytes += record.length
-            if not is_intact(reader, record):
-                share.bad.append((record.id.hex(), name, record.offset, record.kind))
-        share.gaps += [(name, gap.start, gap.end, gap.torn and name.endswith(".open")) for gap in gaps]
-    finally:
-        os.close(fd)
-
-
-def _read_folder(store: Store, shard: str, share: _Share) -> None:
-    loose = store.objects.loose
-    found = []
-    for oid in loose.scan(shard):
-        with contextlib.suppress(FileNotFoundError):
-            found.append((os.lstat(loose.path(oid)).st_ino, oid))
-    for _, oid in sorted(found):
-        share.objects += 1
-        kind = -1
-        with contextlib.suppress(OSError):
-            fd = loose.open(oid)
-            if fd is None:
-                continue
-            try:
-                share.bytes += os.fstat(fd).st_size
-                kind = _kind_of(fd, oid)
-            finally:
-                os.close(fd)
-        if kind < 0:
-            share.bad.append((oid.hex(), str(loose.path(oid).relative_to(loose.folder)), 0, 0))
-        elif kind:
-            share.kinds[oid.hex()] = kind
-
-
-def _kind_of(fd: int, oid: ObjectId) -> int:
-    for number, kind in enumerate(KINDS):
-        os.lseek(fd, 0, os.SEEK_SET)
-        state, left = hasher(kind), os.fstat(fd).st_size
-        while chunk := os.read(fd, min(BUFFER_BYTES, left + 1)):
-            left = max(0, left - len(chunk))
-            state.update(chunk)
-        if state.digest() == oid:
-            return number
-    return -1
 
 
 def _note_damage(
@@ -342,8 +217,9 @@ def _follow(store: Store, kinds: dict[ObjectId, Kind], report: FsckReport) -> di
             continue
         here: set[ObjectId] = set()
         trouble = False
-        for met in closure(store.objects, root, here if problems or damaged else seen):
-            found = _judge(store, met, kinds, damaged)
+        for met, found in _judged(
+            store, closure(store.objects, root, here if problems or damaged else seen), kinds, damaged
+        ):
             if found is None:
                 continue
             trouble = True
@@ -363,11 +239,25 @@ def _follow(store: Store, kinds: dict[ObjectId, Kind], report: FsckReport) -> di
     return wanted
 
 
+def _judged(
+    store: Store, mets: Iterable[Met], kinds: dict[ObjectId, Kind], damaged: dict[str, Problem]
+) -> Iterator[tuple[Met, FindingId | None]]:
+    """Yield what is wrong with each object that is referred to; the index is asked for many at a time."""
+    rest = iter(mets)
+    while some := list(itertools.islice(rest, _AT_ONCE)):
+        ids = sorted({met.id for met in some if met.kind == "blob" and met.problem is None})
+        places = store.objects.places(ids)
+        for met in some:
+            yield met, _judge(store, met, places.get(met.id), kinds, damaged)
+
+
 def _said(met: Met) -> str:
     return met.problem.message if met.problem is not None else f"needed as a {met.kind}"
 
 
-def _judge(store: Store, met: Met, kinds: dict[ObjectId, Kind], damaged: dict[str, Problem]) -> FindingId | None:
+def _judge(
+    store: Store, met: Met, place: Place | None, kinds: dict[ObjectId, Kind], damaged: dict[str, Problem]
+) -> FindingId | None:
     """Return what is wrong with one object that is referred to."""
     if met.problem is not None:
         if isinstance(met.problem, ObjectMissing):
@@ -377,7 +267,6 @@ def _judge(store: Store, met: Met, kinds: dict[ObjectId, Kind], damaged: dict[st
         return getattr(met.problem, "finding", None) or FindingId.OBJECT_DAMAGED
     if met.kind != "blob":
         return None
-    place = store.objects.catalog.ask(lambda index: index.get(met.id))
     if place is None or place.damaged:
         if not store.objects.loose.has(met.id):
             if met.id.hex() in damaged or (place is not None and place.damaged):

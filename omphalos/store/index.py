@@ -150,6 +150,12 @@ class Index:
         except lmdb.Error as problem:
             raise IndexUnusable(str(problem)) from problem
 
+    def walk(self) -> int:
+        """Go through all entries, as LMDB has them, and return how many there are."""
+        if self._env is None:
+            return len(self._memory)
+        return self._run(lambda txn: sum(1 for _ in txn.cursor(self._db[b"objects"]).iternext()))
+
     def segments(self) -> dict[str, int]:
         """Return how far each segment is indexed, by name."""
         if self._env is None:

@@ -201,6 +201,10 @@ class ObjectStore:
                     self._append(0, oid, data)
         return b"\1" * len(blobs)
 
+    def places(self, oids: list[ObjectId]) -> dict[ObjectId, Place]:
+        """Return where the index says that objects lie; those it does not know are left out, and nothing is checked."""
+        return self.catalog.ask(lambda index: index.get_many(oids))
+
     def is_packed(self, oid: ObjectId) -> bool:
         """Say whether an object that was just put lies in a segment."""
         return oid in self._pending or self.catalog.ask(lambda index: index.get(oid)) is not None

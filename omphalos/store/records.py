@@ -21,6 +21,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from blake3 import blake3
+
 from omphalos.format.ids import KINDS, ObjectId, object_id
 
 SEGMENT_MAGIC: Final = b"omphalos pack 1\n"
@@ -29,6 +31,7 @@ VERSION: Final = 1
 MAX_RECORD: Final = 1 << 20  # bytes of an object in a record; a header that claims more is none
 _FIRST: Final = struct.Struct("<4sBBHI32s")
 _CHECK: Final = struct.Struct("<I")
+_WHOLE: Final = struct.Struct("<4sBBHI32sI")
 HEADER_BYTES: Final = _FIRST.size + _CHECK.size
 SCAN_BYTES: Final = 1 << 20
 _HOP_BYTES: Final = 1 << 15
@@ -98,6 +101,41 @@ def is_intact(reader: Reader, record: Record) -> bool:
     return len(data) == record.length and object_id(KINDS[record.kind], data) == record.id
 
 
+def intact_run(view: memoryview, stop: int) -> tuple[int, int, int]:
+    """Hash the records that begin before ``stop``, one after the other, until one is not whole and intact in ``view``.
+
+    The fast way through a segment: who calls it looks at what stopped it with ``scan``.
+
+    Returns:
+        How many records are intact, the bytes of their objects, and where the first that is not (or not all there)
+        begins.
+    """
+    at = count = total = 0
+    last = min(stop - 1, len(view) - HEADER_BYTES)
+    while at <= last:
+        magic, version, kind, zero, length, oid, check = _WHOLE.unpack_from(view, at)
+        start = at + HEADER_BYTES
+        end = start + length
+        if (
+            magic != RECORD_MAGIC
+            or version != VERSION
+            or zero
+            or length > MAX_RECORD
+            or end > len(view)
+            or zlib.crc32(view[at : at + _FIRST.size]) != check
+        ):
+            break
+        if kind == 0:
+            if blake3(view[start:end]).digest() != oid:
+                break
+        elif kind >= len(KINDS) or object_id(KINDS[kind], view[start:end]) != oid:
+            break
+        at = end
+        count += 1
+        total += length
+    return count, total, at
+
+
 def scan(reader: Reader, start: int, end: int, gaps: list[Gap] | None = None) -> Iterator[Record]:
     """Yield every record between two offsets of a segment, whether its bytes are intact or not.
 
@@ -124,7 +162,7 @@ def scan(reader: Reader, start: int, end: int, gaps: list[Gap] | None = None) ->
             yield record
             at = record.end
             continue
-        found = _next(reader, at + 1, end)
+        found = next_record(reader, at + 1, end)
         if gaps is not None:
             torn = found is None and _is_torn(reader, at, end, record)
             gaps.append(Gap(at, end if found is None else found.offset, torn))
@@ -133,7 +171,7 @@ def scan(reader: Reader, start: int, end: int, gaps: list[Gap] | None = None) ->
         at = found.offset
 
 
-def _next(reader: Reader, start: int, end: int) -> Record | None:
+def next_record(reader: Reader, start: int, end: int) -> Record | None:
     """Return the first record from ``start`` on whose bytes have its id."""
     at = start
     while at + HEADER_BYTES <= end:

@@ -14,7 +14,16 @@ from typing import ClassVar, Final
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
 from omphalos.format.ids import ObjectId, hasher
-from omphalos.format.paths import check_component, check_path, check_paths, fold, refusing, show
+from omphalos.format.paths import (
+    MAX_COMPONENTS,
+    MAX_PATH_BYTES,
+    check_component,
+    check_path,
+    check_paths,
+    fold,
+    refusing,
+    show,
+)
 from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, build_tree, decode_tree
 from omphalos.store import folders, intake
 from omphalos.store.objects import read_source
@@ -136,9 +145,11 @@ def walk(store: Store, tree_id: ObjectId, prefix: str = "") -> Iterator[tuple[st
 
 
 def _walk(store: Store, tree_id: ObjectId, size: int | None, above: str) -> Iterator[tuple[str, TreeEntry]]:
+    deep = above.count("/") >= MAX_COMPONENTS
     for entry in load(store, tree_id, size):
         path = above + entry.name
-        _judge_path(path)
+        if deep or len(path) * 4 > MAX_PATH_BYTES or path == "~" or path.startswith("~/"):
+            _judge_path(path)  # each name was judged by itself: only what the whole can break is left
         if entry.kind == "tree":
             yield from _walk(store, entry.id, entry.size, path + "/")
         else:

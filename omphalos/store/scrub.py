@@ -1,0 +1,241 @@
+"""Reading every object once: what fsck hashes, by several processes.
+
+Segments are cut into pieces of about the same size. Where a piece begins inside a segment its reader searches for the
+first intact record, and says where it began; the reader of the piece before goes on to the first record behind the cut,
+and says where it ended. If the two differ (damage there, or a segment stored inside an object), the segment is read
+again from end to end. Large files are mapped and hashed by a process of its own, so that a file that is cut while it is
+mapped ends that process and not fsck; what such a process leaves undone is read again without mapping.
+
+Rules of this file: nothing is changed; what is found does not depend on how many processes read, or on the index.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from blake3 import blake3
+
+from omphalos.format.ids import KINDS, ObjectId, hasher
+from omphalos.store.records import Gap, hop_reader, intact_run, is_intact, next_record, scan
+from omphalos.store.sources import BUFFER_BYTES
+from omphalos.store.store import Store
+
+_BLOCK: Final = 4 << 20
+_PIECE: Final = 4 << 20  # a segment is not cut into smaller ones
+_MAPPED: Final = 1 << 20  # smaller files are read
+
+
+@dataclass(slots=True)
+class Piece:
+    """What is read in one go: a part of a segment, or a folder of large files (``name`` without a dot)."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Share:
+    """What was found in one piece: counts, bad records and files, gaps, and the kinds of files that are no blobs.
+
+    ``began`` and ``ended`` are where the first record begins and the last one ends.
+    """
+
+    name: str = ""
+    began: int = 0
+    ended: int = 0
+    objects: int = 0
+    bytes: int = 0
+    bad: list[tuple[str, str, int, int]] = field(default_factory=list)  # id, place, offset, kind
+    gaps: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+
+
+def units(store: Store) -> list[tuple[str, int]]:
+    """Return what can be read by itself, with its size: each segment, and each folder of large files."""
+    found = list(store.objects.catalog.packs.listing().items())
+    large = store.objects.loose.folder
+    for number in sorted(store.objects.loose.shards()):
+        with os.scandir(large / f"{number:02x}") as entries:
+            found.append((f"{number:02x}", sum(entry.stat(follow_symlinks=False).st_size for entry in entries)))
+    return found
+
+
+def read_all(store: Store, chosen: list[tuple[str, int]], workers: int) -> list[Share]:
+    """Read units with so many processes; return what was found, in the order of the units.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    segments = [unit for unit in chosen if "." in unit[0]]
+    folders = [Piece(name, 0, 0) for name, _ in chosen if "." not in name]
+    parts = _cut(segments, workers)
+    children = [_start(store, part, mapped=False) for part in parts[1:] if part]
+    mapped = _start(store, folders, mapped=True) if folders and workers > 1 else None
+    found = _read(store, parts[0], mapped=False)
+    for pid, fd in children:
+        shares = _finish(pid, fd)
+        if shares is None:
+            raise OSError(5, "a process that was checking the store ended early")
+        found += shares
+    done = _joined(store, segments, found)
+    shares = _finish(*mapped) if mapped is not None else None
+    return done + (shares if shares is not None else _read(store, folders, mapped=False))
+
+
+def _cut(segments: list[tuple[str, int]], workers: int) -> list[list[Piece]]:
+    """Return for each process what it reads: an unbroken part of the order on disk."""
+    size = max(_PIECE, -(-sum(size for _, size in segments) // workers))
+    parts, left = [list[Piece]()], size
+    for name, end in segments:
+        at = 0
+        while True:
+            if end - at <= left + _PIECE or len(parts) == workers:
+                parts[-1].append(Piece(name, at, end))
+                left -= end - at
+                break
+            if left > 0:
+                parts[-1].append(Piece(name, at, at + left))
+                at += left
+            parts.append([])
+            left = size
+    return parts
+
+
+def _joined(store: Store, segments: list[tuple[str, int]], found: list[Share]) -> list[Share]:
+    """Return the shares of each segment, read again from end to end where its pieces do not meet."""
+    of: dict[str, list[Share]] = {}
+    for share in found:
+        of.setdefault(share.name, []).append(share)
+    done: list[Share] = []
+    for name, size in segments:
+        shares = of.get(name, [])
+        if any(one.ended != other.began for one, other in itertools.pairwise(shares)):
+            shares = _read(store, [Piece(name, 0, size)], mapped=False)
+        done += shares
+    return done
+
+
+def _start(store: Store, pieces: list[Piece], *, mapped: bool) -> tuple[int, int]:
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(theirs)
+        return pid, ours
+    code = 1
+    try:
+        os.close(ours)
+        data = msgspec.msgpack.encode(_read(store, pieces, mapped=mapped))
+        with os.fdopen(theirs, "wb") as stream:
+            stream.write(data)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _finish(pid: int, fd: int) -> list[Share] | None:
+    """Return what a process found; None if it did not come to its end."""
+    with os.fdopen(fd, "rb") as stream:
+        data = stream.read()
+    if os.waitpid(pid, 0)[1]:
+        return None
+    return msgspec.msgpack.decode(data, type=list[Share])
+
+
+def _read(store: Store, pieces: Iterable[Piece], *, mapped: bool) -> list[Share]:
+    found: list[Share] = []
+    for piece in pieces:
+        share = Share(piece.name)
+        if "." in piece.name:
+            _read_segment(store, piece, share)
+        else:
+            _read_folder(store, piece.name, share, mapped)
+        found.append(share)
+    return found
+
+
+def _read_segment(store: Store, piece: Piece, share: Share) -> None:
+    try:
+        fd = store.objects.catalog.packs.open(piece.name)
+    except FileNotFoundError:
+        return  # sealed or freed since
+    try:
+        size, at = os.fstat(fd).st_size, piece.start
+        if at:
+            first = next_record(hop_reader(fd), at, size)
+            at = first.offset if first is not None else size
+        share.began = at
+        end = min(piece.end, size)
+        buffer = bytearray(_BLOCK)
+        while at < end:
+            got = os.preadv(fd, [buffer], at) if at else 0
+            count, total, used = intact_run(memoryview(buffer)[:got], end - at)
+            share.objects += count
+            share.bytes += total
+            at += used
+            if not used:
+                at = _look_closer(fd, piece.name, at, size, share)
+        share.ended = at
+    finally:
+        os.close(fd)
+
+
+def _look_closer(fd: int, name: str, at: int, size: int, share: Share) -> int:
+    """Judge the one record, or what is none, where the fast way stopped; return where to go on."""
+    gaps: list[Gap] = []
+    reader = hop_reader(fd)
+    record = next(scan(reader, at, size, gaps), None)
+    share.gaps += [(name, gap.start, gap.end, gap.torn and name.endswith(".open")) for gap in gaps]
+    if record is None:
+        return size
+    share.objects += 1
+    share.bytes += record.length
+    if not is_intact(reader, record):
+        share.bad.append((record.id.hex(), name, record.offset, record.kind))
+    return record.end
+
+
+def _read_folder(store: Store, shard: str, share: Share, mapped: bool) -> None:
+    loose = store.objects.loose
+    found = []
+    for oid in loose.scan(shard):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((os.lstat(loose.path(oid)).st_ino, oid))
+    for _, oid in sorted(found):
+        share.objects += 1
+        kind = -1
+        with contextlib.suppress(OSError):
+            fd = loose.open(oid)
+            if fd is None:
+                continue
+            try:
+                share.bytes += os.fstat(fd).st_size
+                kind = _kind_of(fd, oid, mapped)
+            finally:
+                os.close(fd)
+        if kind < 0:
+            share.bad.append((oid.hex(), str(loose.path(oid).relative_to(loose.folder)), 0, 0))
+        elif kind:
+            share.kinds[oid.hex()] = kind
+
+
+def _kind_of(fd: int, oid: ObjectId, mapped: bool) -> int:
+    size = os.fstat(fd).st_size
+    if mapped and size >= _MAPPED:
+        state = blake3(max_threads=blake3.AUTO)
+        state.update_mmap(f"/proc/self/fd/{fd}")
+        if state.digest() == oid:
+            return 0
+    for number, kind in enumerate(KINDS):
+        os.lseek(fd, 0, os.SEEK_SET)
+        state, left = hasher(kind), size
+        while chunk := os.read(fd, min(BUFFER_BYTES, left + 1)):
+            left = max(0, left - len(chunk))
+            state.update(chunk)
+        if state.digest() == oid:
+            return number
+    return -1
