@@ -29,8 +29,8 @@ from omphalos.screening.match.score import score_candidates
 
 ROOT = Path(__file__).resolve().parents[1]
 ALERTS = 200  # of 10,000 trade parties
-SIZES = {"alias": 1500, "native": 500, "noise": 150}
-COLUMNS = ("full_form", "core_form", "legal_forms", "script", "low_information")
+SIZES = {"alias": 1500, "native": 500, "noise": 150, "open alias": 800, "open native": 400}
+COLUMNS = ("full_form", "core_form", "legal_forms", "script", "low_information", "tail_form")
 Hits = dict[int, list[tuple[int, str]]]  # query → (score, entity), best first
 
 
@@ -48,18 +48,27 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--protocol", default="strict,open", help="strict, open, or both (docs/design/0004)")
     parser.add_argument("--half", choices=("dev", "test"), default="dev")
     parser.add_argument("--scorers", action="store_true", help="also the other scorers, on the same candidates")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--misses", type=Path, help="write what was not found as JSON lines (dev only)")
     args = parser.parse_args()
-    halves = make_halves(args.data, NOISE, SIZES)
     forms = Forms()
+    for protocol in args.protocol.split(","):
+        measure(args, protocol, forms)
+
+
+def measure(args: argparse.Namespace, protocol: str, forms: Forms) -> None:
+    """Measure one protocol and print its table."""
+    halves = make_halves(args.data, NOISE, SIZES, protocol, forms)
+    print(f"protocol {protocol}, half {args.half}")
     scored = {half: score_half(halves[half], forms, args.scorers) for half in dict.fromkeys(("dev", args.half))}
     thresholds = {name: threshold(halves["dev"], hits) for name, hits in scored["dev"].hits.items()}
     report(halves[args.half], scored[args.half], thresholds)
     if args.misses and args.half == "dev":
-        misses(halves["dev"], scored["dev"], thresholds["omphalos"], args.misses)
+        path = args.misses.with_name(f"{args.misses.stem}-{protocol}.jsonl")
+        misses(halves["dev"], scored["dev"], thresholds["omphalos"], path)
 
 
 def everyone(half: Half) -> list[Query]:
@@ -86,9 +95,8 @@ def score_half(half: Half, forms: Forms, others: bool) -> Scored:
         scored.hits["omphalos"] = _hits(rows.fetchall())
         pairs = con.execute("""
             SELECT q.party_id, n.entity_id, q.name, n.name, q.core_form, n.core_form
-            FROM match_candidates c JOIN match_names n USING (name_form) JOIN match_party_forms p USING (form_no)
-            JOIN parties q ON q.full_form = p.full_form AND q.core_form = p.core_form
-             AND q.legal_forms = p.legal_forms AND q.script = p.script ORDER BY ALL""").fetchall()
+            FROM match_candidates c JOIN match_names n USING (name_form) JOIN match_parties p USING (form_no)
+            JOIN parties q USING (party_id) ORDER BY ALL""").fetchall()
     for row in pairs:
         scored.candidates.setdefault(int(row[0]), set()).add(row[1])
     if others:
@@ -104,7 +112,9 @@ def _fill(con: Any, half: Half, queries: list[Query], forms: Forms) -> None:
 
     def made(name: str) -> dict[str, Any]:
         got = forms(name)
-        return dict(zip(COLUMNS, (got.full, got.core, got.legal_forms, got.script, got.low_information), strict=True))
+        return dict(
+            zip(COLUMNS, (got.full, got.core, got.legal_forms, got.script, got.low_information, got.tail), strict=True)
+        )
 
     table(
         "parties",
@@ -181,8 +191,8 @@ def _cosine(cores: list[tuple[str, str]]) -> list[float]:
 
 
 def threshold(half: Half, hits: Hits) -> float:
-    """Return the lowest score at which at most ``ALERTS`` of 10,000 plain trade parties have a match."""
-    first = len(half.queries)
+    """Return the lowest score at which at most ``ALERTS`` of 10,000 trade parties (of the protocol) have a match."""
+    first = len(half.queries) + (len(half.negatives) if half.noisy else 0)
     tops = sorted(
         (hits[i][0][0] if hits.get(i) else 0 for i in range(first, first + len(half.negatives))), reverse=True
     )

@@ -2,7 +2,8 @@
 
 Rules of this file: everything follows from the files and fixed seeds; a draw is a hash of a seed and a name, never of
 an order. Entities are split in two halves, *dev* (where choices are made) and *test* (scored once the thresholds are
-frozen on dev); trade parties likewise. An alias that is held out leaves the registry wherever it stands, on every list.
+frozen on dev); trade parties likewise. Two protocols hold aliases out: *strict*, where an alias leaves the registry
+wherever it stands, on every list, and *open*, where it leaves its own record only (docs/design/0004).
 """
 
 import csv
@@ -21,6 +22,7 @@ from omphalos.screening.registries import reader_for
 
 NEAR = 55  # token-sorted similarity, percent, to a name that stays: the alias is a spelling, not another name
 HALVES = ("dev", "test")
+PROTOCOLS = ("strict", "open")
 
 
 def draw(*key: str) -> int:
@@ -49,11 +51,12 @@ class Query:
 
 @dataclass
 class Half:
-    """One half: its registry, and its queries."""
+    """One half: its registry, and its queries. ``noisy``: its threshold is set on trade parties that carry noise."""
 
     entities: list[Entity]
     queries: list[Query]
     negatives: list[Query]
+    noisy: bool = False
 
 
 class Forms:
@@ -129,14 +132,65 @@ def relatives(entities: list[Entity], forms: Forms) -> dict[str, frozenset[str]]
     return found
 
 
-def make_halves(data: Path, noise: dict[str, Callable[[str, int], str]], sizes: dict[str, int]) -> dict[str, Half]:
+def make_halves(
+    data: Path, noise: dict[str, Callable[[str, int], str]], sizes: dict[str, int], protocol: str, forms: Forms
+) -> dict[str, Half]:
     """Return both halves; ``sizes`` says how many queries there are of ``alias``, ``native`` and each noise class."""
-    forms = Forms()
     entities = load_lists(data)
     related = relatives(entities, forms)
     by_id = {entity.entity_id: entity for entity in entities}
     trade = load_trade(data)
+    if protocol == "open":
+        return {half: _open_half(half, entities, related, trade, forms, sizes) for half in HALVES}
     return {half: _half(half, entities, by_id, related, trade, forms, noise, sizes) for half in HALVES}
+
+
+def _open_half(half, entities, related, trade, forms, sizes):
+    """Return a half by the open protocol: the whole registry, less each held-out name in its own record.
+
+    Every record may give one query. An alias is chosen where its token-sorted similarity to the record's primary name
+    is at least `NEAR` percent and their cores differ; for *native*, all names of the record in other scripts leave it.
+    Found is whoever bears an equal core (the same party on other lists).
+    """
+    order = sorted(
+        (
+            e
+            for e in entities
+            if _side(min(related[e.entity_id])) == half and e.entity_type not in ("vessel", "aircraft")
+        ),
+        key=lambda entity: draw("open", half, entity.entity_id),
+    )
+    queries: list[Query] = []
+    gone: set[tuple[str, str]] = set()
+    counts: dict[str, int] = defaultdict(int)
+    for entity in order:
+        truth = related[entity.entity_id]
+        primary = forms(entity.names[0][1])
+        native = sorted({n for _, n in entity.names if _foreign(forms, n)}, key=lambda n: draw("pick", half, n))
+        latin = any(forms(name).script == "Latn" for _, name in entity.names)
+        if native and latin and counts["native"] < sizes["open native"]:
+            queries.append(Query(native[0], truth, "native"))
+            gone.update((entity.entity_id, name) for name in native)
+            counts["native"] += 1
+            continue
+        for alias in sorted(
+            {n for kind, n in entity.names[1:] if kind == "alias" and forms(n).script == "Latn"},
+            key=lambda n: draw("pick", half, n),
+        ):
+            made = forms(alias)
+            if made.low_information or made.core == primary.core or counts["alias"] >= sizes["open alias"]:
+                continue
+            if token_sort_ratio(made.core, primary.core) >= NEAR:
+                queries.append(Query(alias, truth, "alias near"))
+                gone.add((entity.entity_id, alias))
+                counts["alias"] += 1
+                break
+    kept = []
+    for entity in entities:
+        names = [(kind, name) for kind, name in entity.names if (entity.entity_id, name) not in gone]
+        kept.append(Entity(entity.entity_id, entity.entity_type, entity.country, names))
+    negatives = [Query(name, frozenset(), "trade") for name in trade if _side("trade", name) == half]
+    return Half(kept, queries, negatives, noisy=True)
 
 
 def _side(*key: str) -> str:

@@ -192,7 +192,7 @@ def screen(
         progress("normalize")
         _normalize(con, inputs, records, counts)
         progress("match")
-        report = match_parties(con, match)
+        report = match_parties(con, match, resources.threads)
         facts = match_beyond_names(con, _mapped(inputs.feed), match)
         for table in FACT_TABLES:
             _hold_to_contract(con, table)

@@ -37,6 +37,13 @@ def test_name_examples(name: str, full: str, core: str, forms: str) -> None:
     assert (found.full, found.core, found.legal_forms) == (full, core, forms)
 
 
+@pytest.mark.parametrize(("name", "core", "tail"), examples("as filed | core", 3))
+def test_tail_examples(name: str, core: str, tail: str) -> None:
+    """Each name of the page has the core and the tail the page gives it."""
+    found = name_forms(name)
+    assert (found.core, found.tail or "none") == (core, tail)
+
+
 @pytest.mark.parametrize(("name", "low"), examples("as filed | low information", 2))
 def test_low_information_examples(name: str, low: str) -> None:
     """Each name of the page says as much as the page says."""

@@ -42,7 +42,9 @@ NEAR = (
     | WORDS
 )
 NAMES = st.lists(WORDS, min_size=1, max_size=5).map(" ".join)
-FORM_SQL = "name AS full_form, name AS core_form, '' AS legal_forms, 'Latn' AS script, 0 AS low_information"
+FORM_SQL = (
+    "name AS full_form, name AS core_form, '' AS legal_forms, 'Latn' AS script, 0 AS low_information, '' AS tail_form"
+)
 
 
 def scores(parties: list[str], names: list[str], **more: Any) -> dict[tuple[str, str], dict[str, Any]]:

@@ -49,6 +49,7 @@ def test_name_forms_are_total_and_consistent(name: str) -> None:
     assert fold(forms.full) == forms.full
     assert fold(forms.core) == forms.core
     assert (forms.core == "") == (forms.full == "")
+    assert forms.full == forms.tail or not forms.tail or forms.full.endswith(f" {forms.tail}")
     tokens = forms.legal_forms.split()
     assert tokens == sorted(set(tokens))
     assert set(tokens) <= set(LEGAL_FORM_TOKENS)

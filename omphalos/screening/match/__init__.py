@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import duckdb
 
-from omphalos.screening.match.candidates import CandidateReport, build_candidates
+from omphalos.screening.match.candidates import THREADS, CandidateReport, build_candidates
 from omphalos.screening.match.params import MatchParams, MatchParamsError, load_weights
 from omphalos.screening.match.reasons import REASONS, Reason
 from omphalos.screening.match.score import score_candidates
@@ -19,6 +19,7 @@ __all__ = ["REASONS", "CandidateReport", "MatchParams", "MatchParamsError", "Mat
 Con: TypeAlias = duckdb.DuckDBPyConnection
 
 _SCRATCH = (
+    "match_parties",
     "match_party_forms",
     "match_names",
     "match_party_cores",
@@ -46,15 +47,16 @@ class MatchReport:
     matched_entities: int
 
 
-def match_parties(con: Con, params: MatchParams) -> MatchReport:
+def match_parties(con: Con, params: MatchParams, threads: int = THREADS) -> MatchReport:
     """Make the table ``party_matches``, one row per (party_id, entity_id) whose best name reaches the threshold.
 
-    Reads ``parties`` (party_id, name, country, full_form, core_form, legal_forms, script, low_information),
+    Reads ``parties`` (party_id, name, country, full_form, core_form, legal_forms, script, low_information, tail_form),
     ``registry`` (entity_id, entity_type, country, countries) and ``registry_forms`` (entity_id, name_no, name_kind,
-    name and the same forms). Temporary tables ``match_*`` are made on the way and dropped.
+    name and the same forms). ``threads`` changes no byte of the outcome. Temporary tables ``match_*`` are made on the
+    way and dropped.
     """
-    candidates = build_candidates(con, params)
-    scored = score_candidates(con, candidates.tokens, params)
+    candidates = build_candidates(con, params, threads=threads)
+    scored = score_candidates(con, candidates.tokens, params, threads=threads)
     for table in _SCRATCH:
         con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     row = con.execute("""

@@ -23,7 +23,9 @@ from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.tokens import Side, Tokens
 
 FORM_CHARS = 512  # a form is compared up to here; the longest real list names stay below 350
+THREADS = 2  # of the matcher's own; they change no byte
 POSTINGS = 1 << 20  # index entries gathered at once
+PARTIES = 1 << 12  # looked up at once; their words have numbers below 2 ** 19, being at most 120 each
 
 Con: TypeAlias = duckdb.DuckDBPyConnection
 
@@ -38,6 +40,7 @@ class CandidateReport:
     names: int  # names of the registry
     names_empty: int
     names_low: int
+    tails_set_aside: int  # parties and names of which an address, a number or another party was set aside
     forms_cut: int  # forms longer than FORM_CHARS, compared by their beginning
     words: int  # distinct words of both sides, neighbouring words written as one included
     words_alike: int  # pairs of a party's and a name's word that may stand for one another
@@ -54,7 +57,9 @@ class Candidates:
     tokens: Tokens
 
 
-def build_candidates(con: Con, params: MatchParams, weights: Weights | None = None) -> Candidates:
+def build_candidates(
+    con: Con, params: MatchParams, weights: Weights | None = None, threads: int = THREADS
+) -> Candidates:
     """Fill the temporary tables ``match_party_forms``, ``match_names`` and ``match_candidates`` from the base tables.
 
     ``match_candidates`` is (form_no, name_form, weight_bp, equal): form_no numbers distinct party forms, name_form the
@@ -69,7 +74,7 @@ def build_candidates(con: Con, params: MatchParams, weights: Weights | None = No
         for side in ("party", "name")
     )
     tokens = Tokens(parties, names, weights)
-    left_out = _word_candidates(con, tokens, params, weights)
+    left_out = _word_candidates(con, tokens, params, weights, threads)
     _join_candidates(con)
     count = _counter(con)
     return Candidates(
@@ -80,6 +85,7 @@ def build_candidates(con: Con, params: MatchParams, weights: Weights | None = No
             names=count("match_names"),
             names_empty=count("match_names", "core_form = ''"),
             names_low=count("match_names", "low AND core_form <> ''"),
+            tails_set_aside=count("match_parties", "tail <> ''") + count("match_names", "tail <> ''"),
             forms_cut=count("match_party_forms", f"length(full_form) > {FORM_CHARS}")
             + count("match_names", f"length(full_form) > {FORM_CHARS}"),
             words=len(tokens.words),
@@ -100,8 +106,11 @@ def _counter(con: Con) -> Any:
     return count
 
 
+# The full form is compared without its tail (an address, a number, another party), which stands at its end.
 _FORM_COLUMNS = """
-    coalesce(full_form, '') AS full_form, coalesce(core_form, '') AS core_form,
+    CASE WHEN coalesce(tail_form, '') = '' THEN coalesce(full_form, '')
+         ELSE left(full_form, length(full_form) - length(tail_form) - 1) END AS full_form,
+    coalesce(core_form, '') AS core_form,
     replace(coalesce(core_form, ''), ' ', '') AS joined, coalesce(legal_forms, '') AS legal_forms,
     coalesce(script, '') AS script, coalesce(low_information, 0) <> 0 OR coalesce(core_form, '') = '' AS low
 """
@@ -110,15 +119,23 @@ _FORM_COLUMNS = """
 def _make_forms(con: Con) -> None:
     """Number the distinct party forms, the names and the distinct cores of both sides, in total orders."""
     con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE match_parties AS
+        SELECT party_id, country, coalesce(tail_form, '') AS tail, {_FORM_COLUMNS} FROM parties""")
+    con.execute("""
         CREATE OR REPLACE TEMP TABLE match_party_forms AS
         SELECT row_number() OVER (ORDER BY full_form, core_form, legal_forms, script, low) - 1 AS form_no, *
-        FROM (SELECT DISTINCT {_FORM_COLUMNS} FROM parties)""")
+        FROM (SELECT DISTINCT full_form, core_form, joined, legal_forms, script, low FROM match_parties)""")
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_parties AS
+        SELECT p.party_id, p.country, p.tail, f.form_no FROM match_parties p
+        JOIN match_party_forms f USING (full_form, core_form, joined, legal_forms, script, low)""")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE match_names AS
         SELECT row_number() OVER (ORDER BY f.entity_id, f.name_no) - 1 AS row_no, f.*,
                coalesce(r.entity_type, 'unknown') IN ('vessel', 'aircraft') AS craft,
                coalesce(r.entity_type, 'unknown') = 'person' AS person
-        FROM (SELECT entity_id, name_no, name_kind, name, {_FORM_COLUMNS} FROM registry_forms) f
+        FROM (SELECT entity_id, name_no, name_kind, name, coalesce(tail_form, '') AS tail, {_FORM_COLUMNS}
+              FROM registry_forms) f
         LEFT JOIN registry r ON r.entity_id = f.entity_id""")
     # Equal names of several entities are worked once. A form is numbered by its first holder (entity_id, name_no).
     con.execute("""
@@ -182,7 +199,7 @@ def _mass(tokens: Tokens, side: Side) -> Ints:
     return mass
 
 
-def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Weights) -> int:
+def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Weights, threads: int) -> int:
     """Fill ``match_core_pairs`` (party_core, name_core, weight_bp); return how many words were not looked up."""
     con.execute("CREATE OR REPLACE TEMP TABLE match_core_pairs (party_core BIGINT, name_core BIGINT, weight_bp BIGINT)")
     sql = """SELECT core_no FROM match_{0}_cores
@@ -213,7 +230,7 @@ def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Wei
     work = np.zeros(len(parties), dtype=np.int64)
     np.add.at(work, owner, cost)
     edges = starts(counts)
-    batches = cut_by_cost(work, POSTINGS, len(parties) or 1)
+    batches = cut_by_cost(work, POSTINGS, PARTIES)
 
     def look(batch: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
         begin, end = batch
@@ -222,7 +239,7 @@ def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Wei
             owner[of] - begin, word[of], mass[begin:end], index, tokens, params.max_candidates, weights.floor_bp
         )
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for (begin, _), (party, name, weight) in zip(batches, pool.map(look, batches), strict=True):
             table = pa.table({"p": parties[party + begin], "n": name, "w": weight})
             con.register("match_batch", table)
@@ -237,13 +254,20 @@ def _overlaps(
     """Return (party, name, overlap in basis points): the best ``most`` names of each party of a batch."""
     fan = index.stand_edges[word + 1] - index.stand_edges[word]
     at = np.repeat(index.stand_edges[word], fan) + spans(fan)
-    owner = np.repeat(owner, fan)
+    entry = np.repeat(np.arange(len(owner), dtype=np.int64), fan)
     other = index.stand_word[at]
     says = tokens.information[other] * index.stand_value[at] // FULL
     fan = index.edges[other + 1] - index.edges[other]
     name = index.names[np.repeat(index.edges[other], fan) + spans(fan)]
-    # One word per row: party (20 bits), name (24 bits), information (20 bits, thousandths of a bit).
-    packed = np.repeat(owner, fan) << 44 | name << 20 | np.repeat(np.minimum(says, (1 << 20) - 1), fan)
+    # One row per word: word of a party (19 bits), name (24 bits), information (20 bits, thousandths of a bit). A word
+    # of the party counts once in a name, where it says most.
+    packed = np.repeat(entry, fan) << 44 | name << 20 | np.repeat(np.minimum(says, (1 << 20) - 1), fan)
+    packed.sort()
+    pair = packed >> 20
+    last = np.ones(len(pair), dtype=bool)
+    last[:-1] = pair[1:] != pair[:-1]
+    packed = packed[last]
+    packed = owner[packed >> 44] << 44 | packed & ((1 << 44) - 1)
     packed.sort()
     pair = packed >> 20
     fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(pair)), dtype=bool), pair[1:] != pair[:-1]]))
@@ -251,7 +275,8 @@ def _overlaps(
     party, name = pair[fresh] >> 24, pair[fresh] & 0xFFFFFF
     own, theirs = mass[party], index.mass[name]
     # Half by both sides, half by the listed name alone: an address behind a name must not hide it.
-    weight = np.minimum(FULL, FULL * shared // (own + theirs) + FULL * shared // (2 * np.maximum(theirs, 1)))
+    shared = np.minimum(shared, np.minimum(own, theirs))
+    weight = FULL * shared // (own + theirs) + FULL * shared // (2 * np.maximum(theirs, 1))
     kept = weight >= floor_bp
     party, name, weight = party[kept], name[kept], weight[kept]
     order = np.lexsort((name, -weight, party))

@@ -38,7 +38,7 @@ class MatchParams:
     threshold_bp: int = 6_500
     medium_bp: int = 7_500
     high_bp: int = 8_800
-    max_candidates: int = 24
+    max_candidates: int = 32
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -51,7 +51,7 @@ class MatchParams:
                 hint="threshold_bp <= medium_bp <= high_bp, in basis points",
             )
         if not 1 <= self.max_candidates <= 1_000:
-            raise MatchParamsError("max_candidates is not between 1 and 1000", hint="24 is the default")
+            raise MatchParamsError("max_candidates is not between 1 and 1000", hint="32 is the default")
 
 
 @dataclass(frozen=True, slots=True)

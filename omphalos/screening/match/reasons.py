@@ -20,6 +20,12 @@ class Reason:
 
 REASONS: tuple[Reason, ...] = (
     Reason(
+        "ADDRESS_TAIL",
+        False,
+        "Behind one of the names stands an address, a number or another party, which was set aside.",
+        "tail_differs",
+    ),
+    Reason(
         "COUNTRY_CONFLICT",
         True,
         "The party's country is known and is none of the countries of the listed entity.",

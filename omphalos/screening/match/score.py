@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from omphalos.screening.match.candidates import FORM_CHARS
+from omphalos.screening.match.candidates import FORM_CHARS, THREADS
 from omphalos.screening.match.integers import FULL, Ints, texts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.reasons import codes_sql
@@ -34,7 +34,9 @@ PAIRS = 1 << 16  # candidates scored at once
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
-def score_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Weights | None = None) -> int:
+def score_candidates(
+    con: Con, tokens: Tokens, params: MatchParams, weights: Weights | None = None, threads: int = THREADS
+) -> int:
     """Score ``match_candidates``, fill ``party_matches``; return how many pairs (party form, name) were scored.
 
     Expects the tables of `build_candidates`, ``parties`` and ``registry``.
@@ -47,12 +49,12 @@ def score_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Wei
         SELECT form_no, name_form FROM match_candidates ORDER BY form_no, name_form""").to_arrow_reader(PAIRS)
     scored = 0
     batches = [scorer.score(_NOBODY, _NOBODY)]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Any]] = deque()
         for batch in reader:
             scored += batch.num_rows
             waiting.append(pool.submit(scorer.score, whole(batch.column(0)), whole(batch.column(1))))
-            if len(waiting) > 2:
+            if len(waiting) > threads:
                 batches.append(waiting.popleft().result())
         batches.extend(one.result() for one in waiting)
     con.register("match_batch", pa.concat_tables(batches))
@@ -71,6 +73,7 @@ class _Forms:
         self.joined = texts(table.column("joined"))
         self.full_sorted = texts(table.column("full_sorted"))
         self.core_sorted = texts(table.column("core_sorted"))
+        self.script = texts(table.column("script"))
         self.core_no = whole(table.column("core_no"))
 
 
@@ -81,6 +84,7 @@ def _forms(con: Con, table: str, number: str, cores: str) -> _Forms:
         con.execute(f"""
             SELECT full_form, {cut.format("core_form")} AS core_form, {cut.format("joined")} AS joined,
                    {ordered.format("full_form")} AS full_sorted, {ordered.format("core_form")} AS core_sorted,
+                   CASE WHEN script IN {_NO_SCRIPT} THEN '' ELSE script END AS script,
                    coalesce(core_no, 0) AS core_no
             FROM {table} LEFT JOIN {cores} c ON c.core = {cut.format("core_form")}
             ORDER BY {number}""").to_arrow_table()
@@ -126,6 +130,10 @@ class _Scorer:
         evidence = np.minimum(FULL, FULL * bits // weights.evidence_full_milli)
         wide = np.minimum(FULL, FULL * bits // weights.evidence_wide_milli)
         text = np.maximum(core, joined)
+        # Forms in two scripts differ in every letter that transliteration chose: their cores stand in for them.
+        left, right = parties.script[form], names.script[row]
+        other = ((left != right) & (left != "") & (right != "")).astype(bool)
+        full = np.where(other, np.maximum(full, text), full)
         parts = (
             (weights.full, full),
             (weights.text, text),
@@ -171,7 +179,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
         WITH pairs AS (
             SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft, n.person,
                    p.legal_forms <> '' AS party_has_form,
-                   p.full_form = n.full_form AS equal_full, p.low OR n.low AS low,
+                   p.full_form = n.full_form AS equal_head, n.tail AS name_tail, p.low OR n.low AS low,
                    p.legal_forms <> n.legal_forms AS legal_differs,
                    p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT}
                        AS scripts_differ
@@ -179,15 +187,13 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
             JOIN match_party_forms p USING (form_no) JOIN match_names n ON n.name_form = m.name_form
             WHERE NOT (n.craft AND instr(n.core_form, ' ') = 0 AND n.full_form <> p.full_form)),
         placed AS (
-            SELECT q.party_id, pairs.*,
+            SELECT q.party_id, pairs.*, equal_head AND q.tail = name_tail AS equal_full,
+                   q.tail <> name_tail AS tail_differs,
                    CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
                         WHEN q.country = r.country OR list_contains(string_split({listed}, ';'), q.country)
                         THEN 'support' ELSE 'conflict' END AS country_relation
             FROM pairs
-            JOIN match_party_forms p USING (form_no)
-            JOIN parties q ON coalesce(q.full_form, '') = p.full_form AND coalesce(q.core_form, '') = p.core_form
-                 AND coalesce(q.legal_forms, '') = p.legal_forms AND coalesce(q.script, '') = p.script
-                 AND (coalesce(q.low_information, 0) <> 0 OR coalesce(q.core_form, '') = '') = p.low
+            JOIN match_parties q USING (form_no)
             LEFT JOIN registry r ON r.entity_id = pairs.entity_id),
         scored AS (
             SELECT *, greatest(0, least({FULL}, base_bp * {w.scale_bp} // {FULL}

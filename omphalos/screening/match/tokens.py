@@ -107,6 +107,15 @@ class Tokens:
         self.digit: Flags = digit.to_numpy(zero_copy_only=False).astype(bool)
         alike = find_alike(self.words, spelled_p, spelled_n, joined_p, joined_n, weights)
         self.alike = _by_meaning(alike, same, told, self.lengths)
+        # A word the registry lacks (MHMD, TRADNIG) says no more than the word it most likely stands for.
+        unheld = np.flatnonzero(frequency[self.alike.party] == 0)
+        order = np.lexsort((self.alike.name[unheld], -self.alike.value[unheld], self.alike.party[unheld]))
+        unknown: Ints = self.alike.party[unheld][order]
+        nearest: Ints = self.alike.name[unheld][order]
+        first = np.ones(len(unknown), dtype=bool)
+        first[1:] = unknown[1:] != unknown[:-1]
+        unknown, nearest = unknown[first], nearest[first]
+        self.information[unknown] = np.minimum(self.information[unknown], self.information[nearest])
         self._keys = self.alike.party << 32 | self.alike.name
         self._fuzzy: Flags = np.zeros(count, dtype=bool)
         self._fuzzy[self.alike.party] = True

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
+from omphalos.screening.normalize.native import native_words, spell
+from omphalos.screening.normalize.tails import tail_at
 from omphalos.screening.normalize.text import MAX_NAME_CHARACTERS, fold, script_of
 
 # (words of the spelling, their number, canonical tokens)
@@ -23,9 +25,10 @@ _PLACES: Final = ("anywhere", "edges", "end", "start")
 class NameForms:
     """The comparison forms of one name.
 
-    ``full`` has every legal form in its canonical token, ``core`` is without them (and without what follows a "c/o");
-    ``core`` equals ``full`` where nothing else is left. ``legal_forms`` are the canonical tokens, sorted, joined by
-    spaces. ``low_information`` is 1 where the name alone cannot tell one party from another.
+    ``full`` has every legal form in its canonical token and ends with ``tail`` (an address, a number, another party:
+    `tails`). ``core`` is without both, with words of other scripts in Latin spelling (`native`); it equals ``full``
+    where nothing else is left. ``legal_forms`` are the canonical tokens, sorted, joined by spaces.
+    ``low_information`` is 1 where the name alone cannot tell one party from another.
     """
 
     full: str
@@ -33,6 +36,7 @@ class NameForms:
     legal_forms: str
     script: str
     low_information: int
+    tail: str = ""
 
 
 class _LegalForms:
@@ -67,6 +71,10 @@ class _LegalForms:
         self.care_of = re.compile(rf"(?<= )(?:{'|'.join(words['care_of'])})(?= )")
         self.care_of_slash = re.compile(rf"(?<= )(?:{'|'.join(words['care_of_slash'])})(?= )")
         self.glued = tuple(words["glued"])
+        # Legal forms in scripts that write no spaces stay as they are until they are folded.
+        self.native = native_words(
+            spelling for form in data["form"] for place in _PLACES for spelling in form.get(place, ())
+        )
 
 
 def _variants(spelling: str) -> set[tuple[str, ...]]:
@@ -100,6 +108,57 @@ def name_forms(name: str) -> NameForms:
             name = name.replace(form, f" {form} ")
     folded = fold(name)
     words = folded.split(" ")
+    cut = _tail_at(folded, words, "/" in name)
+    full, core, forms = _take_forms(words[:cut])
+    spelled = name if name.isascii() else spell(name, _TABLE.native)
+    if spelled != name:
+        # Translated or vocalized words are an interpretation: they stand in the core, never in the full form.
+        again = fold(spelled).split(" ")
+        _, core, more = _take_forms(again[: _tail_at(" ".join(again), again, "/" in name)])
+        forms = [*forms, *(token for token in more if token in full.split(" "))]
+    tail = " ".join(words[cut:])
+    if tail:
+        full = f"{full} {tail}"
+    if len(full) > MAX_NAME_CHARACTERS:
+        full, tail = full[:MAX_NAME_CHARACTERS].rstrip(), ""
+    core = core[:MAX_NAME_CHARACTERS].rstrip()
+    low_information = int(_says_too_little(core) or folded in _TABLE.placeholders)
+    return NameForms(full, core or full, " ".join(sorted(set(forms))), script, low_information, tail)
+
+
+def _tail_at(folded: str, words: list[str], slash: bool) -> int:
+    """Return where the tail of a folded name begins; a name of which too little would be left has none."""
+    cut = tail_at(words)
+    if " C" in folded or " O" in folded:
+        mark = _TABLE.care_of.search(folded) or (_TABLE.care_of_slash.search(folded) if slash else None)
+        if mark:
+            cut = min(cut, folded[: mark.start()].count(" "))
+    place = _number_behind_form(words)
+    cut = min(cut, place)
+    if cut < len(words) and _says_too_little(_take_forms(words[:cut])[1]):
+        return len(words)
+    return cut
+
+
+def _number_behind_form(words: list[str]) -> int:
+    """Return where a post code stands right behind an unambiguous legal form, or the number of words."""
+    index = _TABLE.middle
+    if index.keys().isdisjoint(words):
+        return len(words)
+    for position in range(1, len(words) - 2):
+        for spelling, length, _ in index.get(words[position], ()):
+            end = position + length
+            if words[position:end] == spelling and end + 1 < len(words) and _is_code(words[end]):
+                return end
+    return len(words)
+
+
+def _is_code(word: str) -> bool:
+    return word.isdigit() and len(word) > 1
+
+
+def _take_forms(words: list[str]) -> tuple[str, str, list[str]]:
+    """Return the full form, the core (empty where nothing is left) and the canonical tokens found."""
     low, high = 0, len(words)
     tail: list[str] = []
     last = _TABLE.last
@@ -122,24 +181,9 @@ def name_forms(name: str) -> NameForms:
         else:
             break
     body, middle = _strip_middle(words[low:high])
-    core = " ".join(body)
     forms = [*head, *(middle or ()), *tail]
-    if forms:
-        full = " ".join([*head, *_canonical_middle(words[low:high], middle), *tail])[:MAX_NAME_CHARACTERS].rstrip()
-    else:
-        full = folded
-    core = _before_care_of(core, "/" in name)
-    low_information = int(_says_too_little(core) or folded in _TABLE.placeholders)
-    legal_forms = " ".join(sorted(set(forms)))
-    return NameForms(full, core or full, legal_forms, script, low_information)
-
-
-def _before_care_of(core: str, slash: bool) -> str:
-    """Return what stands before a "c/o" or "on behalf of"; the core itself where nothing does."""
-    if " C" not in core and " O" not in core:
-        return core
-    mark = _TABLE.care_of.search(core) or (_TABLE.care_of_slash.search(core) if slash else None)
-    return core[: mark.start()].rstrip() if mark else core
+    full = [*head, *_canonical_middle(words[low:high], middle), *tail] if forms else words
+    return " ".join(full), " ".join(body), forms
 
 
 def _strip_middle(words: list[str]) -> tuple[list[str], list[str] | None]:

@@ -22,9 +22,10 @@ _FORM_FIELDS: Final = pa.schema(
         ("legal_forms", pa.string()),
         ("script", pa.string()),
         ("low_information", pa.int64()),
+        ("tail_form", pa.string()),
     ]
 )
-_FORM_COLUMNS: Final = "f.full_form, f.core_form, f.legal_forms, f.script, f.low_information"
+_FORM_COLUMNS: Final = "f.full_form, f.core_form, f.legal_forms, f.script, f.low_information, f.tail_form"
 
 
 class PartyIdCollision(OmphalosError):
@@ -42,8 +43,8 @@ def party_id(name: str, country: str | None) -> str:
 def build_parties(con: Any) -> None:
     """Make ``parties`` and ``shipment_parties`` from ``trade_feed``, replacing them, in order of their keys.
 
-    ``parties``: party_id, name, country, full_form, core_form, legal_forms, script, low_information; one row for each
-    distinct (name, country) in any role. ``shipment_parties``: shipment_id, role, party_id.
+    ``parties``: party_id, name, country, full_form, core_form, legal_forms, script, low_information, tail_form; one row
+    for each distinct (name, country) in any role. ``shipment_parties``: shipment_id, role, party_id.
 
     Raises:
         PartyIdCollision: when two parties have the same id.
@@ -84,7 +85,8 @@ def build_parties(con: Any) -> None:
 def build_registry_forms(con: Any) -> None:
     """Make ``registry_forms``: ``registry_names`` with the comparison forms of each name, in order of its key.
 
-    Columns: entity_id, name_no, name_kind, name, full_form, core_form, legal_forms, script, low_information.
+    Columns: entity_id, name_no, name_kind, name, full_form, core_form, legal_forms, script, low_information,
+    tail_form.
     """
     _name_forms(con, "SELECT DISTINCT name AS v FROM registry_names WHERE name IS NOT NULL")
     con.execute(
@@ -106,6 +108,7 @@ def _name_forms(con: Any, source: str) -> None:
             [forms.legal_forms for forms in found],
             [forms.script for forms in found],
             [forms.low_information for forms in found],
+            [forms.tail for forms in found],
         ]
 
     map_distinct(con, "_name_forms", source, _FORM_FIELDS, convert)

@@ -173,7 +173,7 @@ path = "/data/ofac"
 source = "ofac-sdn"
 format = "ofac-sdn-csv"
 [match]
-max_candidates = 24
+max_candidates = 32
 [feed]
 columns = {exporter = "Shipper"}
 path = "/data/shipments.csv.gz"

@@ -11,7 +11,7 @@ import pytest
 from omphalos.screening.match import MatchParams, MatchReport, match_parties
 from omphalos.screening.normalize.legal_forms import name_forms
 
-FORMS = ("full_form", "core_form", "legal_forms", "script")
+FORMS = ("full_form", "core_form", "legal_forms", "script", "tail_form")
 TEXT, INT = pa.string(), pa.int64()
 
 
@@ -46,7 +46,7 @@ class Outcome:
 def forms(name: str) -> dict[str, Any]:
     """Return the comparison columns of a name."""
     made = name_forms(name)
-    return dict(zip(FORMS, (made.full, made.core, made.legal_forms, made.script), strict=True)) | {
+    return dict(zip(FORMS, (made.full, made.core, made.legal_forms, made.script, made.tail), strict=True)) | {
         "low_information": made.low_information
     }
 

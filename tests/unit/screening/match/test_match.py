@@ -68,6 +68,37 @@ def test_names_equal_in_transliteration_say_so(one_name):
     assert one_name("Завод Корунд", "Zavod Korund").one()["reasons"] == "EXACT;TRANSLIT"
 
 
+def test_an_address_behind_a_name_is_set_aside_and_said(one_name):
+    """A name with an address behind it is nearly the name, is not EXACT, and says ADDRESS_TAIL; on either side."""
+    tail = "P.O. Box 1203, Plot 4, Dubai"
+    for party, listed in (
+        (f"Zarvand Kolmer LLC {tail}", "Zarvand Kolmer LLC"),
+        ("Zarvand Kolmer", f"Zarvand Kolmer {tail}"),
+    ):
+        row = one_name(party, listed).one()
+        assert row["reasons"] == "ADDRESS_TAIL"
+        assert row["score_bp"] == 9750
+    same = one_name(f"Zarvand Kolmer {tail}", f"Zarvand Kolmer {tail}").one()
+    assert same["reasons"] == "EXACT"
+    report = one_name(f"Zarvand Kolmer {tail}", "Zarvand Kolmer").report
+    assert report.candidates.tails_set_aside == 1
+
+
+def test_a_translated_name_meets_the_english_one(one_name):
+    """A name in Chinese characters meets its English form, is TRANSLIT and never EXACT."""
+    row = one_name("四川火箭科技有限公司", "Sichuan Rocket Technology Co., Ltd.").one()
+    assert row["reasons"] == "TRANSLIT"
+    assert row["score_bp"] >= 9000
+
+
+def test_a_misspelt_common_word_says_no_more_than_the_word(match, world):
+    """A word the registry lacks has the information of the word it stands for, not that of a unique one."""
+    entities = [world(f"t:{i}", [("primary", f"Muhammad Kolmer{chr(65 + i)}")]) for i in range(26)]
+    right = match(["Muhammad Zarvand"], entities, LOOSE).rows
+    wrong = match(["Muhamad Zarvand"], entities, LOOSE).rows
+    assert max(row["score_bp"] for row in wrong) <= max(row["score_bp"] for row in right)
+
+
 def test_a_missing_space_and_an_order_leave_no_other_doubt(one_name):
     """Joined or reordered tokens alone are not called typos or extra words."""
     assert one_name("ZarvandPetrokimya", "Zarvand Petrokimya").one()["reasons"] == "JOINED_TOKENS"

@@ -21,7 +21,7 @@ from omphalos.screening.normalize.text import fold
         ("ACME S R L", "ACME SRL", "ACME", "SRL"),
         ("Acme S.A. de C.V.", "ACME SADECV", "ACME", "SADECV"),
         ("Acme Sp. z o.o.", "ACME SPZOO", "ACME", "SPZOO"),
-        ("ACME SP Z O O 26 300 OPOCZNO", "ACME SPZOO 26 300 OPOCZNO", "ACME 26 300 OPOCZNO", "SPZOO"),
+        ("ACME SP Z O O 26 300 OPOCZNO", "ACME SPZOO 26 300 OPOCZNO", "ACME", "SPZOO"),
         ("Acme d.o.o. Beograd", "ACME DOO BEOGRAD", "ACME BEOGRAD", "DOO"),
         ("Acme A/S", "ACME AS", "ACME", "AS"),
         ("Acme A.Ş.", "ACME AS", "ACME", "AS"),
@@ -36,8 +36,8 @@ from omphalos.screening.normalize.text import fold
         ("Публичное акционерное общество Ромашка", "PAO ROMASHKA", "ROMASHKA", "PAO"),
         ("ТОО Ромашка", "TOO ROMASHKA", "ROMASHKA", "TOO"),
         ("Open Joint Stock Company Romashka", "OJSC ROMASHKA", "ROMASHKA", "OJSC"),
-        ("四川火箭有限公司", "SI CHUAN HUO JIAN CO LTD", "SI CHUAN HUO JIAN", "CO LTD"),
-        ("株式会社山田", "KK SHAN TIAN", "SHAN TIAN", "KK"),
+        ("四川火箭有限公司", "SI CHUAN HUO JIAN CO LTD", "SICHUAN ROCKET", "CO LTD"),
+        ("株式会社山田", "KK SHAN TIAN", "YAMADA", "KK"),
         ("가나다주식회사", "GANADA CO LTD", "GANADA", "CO LTD"),
         ("㈜가나다", "CO LTD GANADA", "GANADA", "CO LTD"),
         ("شركة البرق ذ.م.م", "CO AL BRQ LLC", "AL BRQ", "CO LLC"),
@@ -116,7 +116,7 @@ def test_a_name_of_only_forms_keeps_them_as_its_core() -> None:
     ],
 )
 def test_what_follows_care_of_leaves_the_core_only(name: str, core: str) -> None:
-    """The core ends before a written "c/o"; the full form keeps the other party, so that it can still be found."""
+    """The core ends before a written "c/o"; the full form keeps the other party, so that it is still shown."""
     found = name_forms(name)
     assert found.core == core
     assert "FALCON" in found.full

@@ -39,9 +39,9 @@ def test_parties_are_distinct_names_and_countries(threads: int) -> None:
     found = con.execute("SELECT * FROM parties").fetchall()
     assert sorted(found, key=lambda row: row[0]) == found
     assert {row[1:] for row in found} == {
-        ("Acme Ltd", "CN", "ACME LTD", "ACME", "LTD", "Latn", 0),
-        ("Acme Ltd", None, "ACME LTD", "ACME", "LTD", "Latn", 0),
-        ("ООО Ромашка", "RU", "OOO ROMASHKA", "ROMASHKA", "OOO", "Cyrl", 0),
+        ("Acme Ltd", "CN", "ACME LTD", "ACME", "LTD", "Latn", 0, ""),
+        ("Acme Ltd", None, "ACME LTD", "ACME", "LTD", "Latn", 0, ""),
+        ("ООО Ромашка", "RU", "OOO ROMASHKA", "ROMASHKA", "OOO", "Cyrl", 0, ""),
     }
     assert con.execute("SELECT * FROM shipment_parties").fetchall() == [
         ("s1", "end_user", party_id("ООО Ромашка", "RU")),
@@ -88,7 +88,7 @@ def test_registry_forms_add_columns_to_every_name() -> None:
     )
     build_registry_forms(con)
     assert con.execute("SELECT * FROM registry_forms").fetchall() == [
-        ("x:1", 0, "primary", "Zephyr JSC", "ZEPHYR JSC", "ZEPHYR", "JSC", "Latn", 0),
-        ("x:1", 1, "weak", "Joint Stock Company", "JSC", "JSC", "JSC", "Latn", 1),
-        ("x:2", 0, "primary", "Zephyr JSC", "ZEPHYR JSC", "ZEPHYR", "JSC", "Latn", 0),
+        ("x:1", 0, "primary", "Zephyr JSC", "ZEPHYR JSC", "ZEPHYR", "JSC", "Latn", 0, ""),
+        ("x:1", 1, "weak", "Joint Stock Company", "JSC", "JSC", "JSC", "Latn", 1, ""),
+        ("x:2", 0, "primary", "Zephyr JSC", "ZEPHYR JSC", "ZEPHYR", "JSC", "Latn", 0, ""),
     ]
