@@ -1,84 +1,366 @@
-"""``omphalos diff``: what differs between two runs or trees: first why, then how much, then which artifacts."""
+"""``omphalos diff``: what differs between two runs or trees: first why, then how much, then where."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import escape, human_size
-from omphalos.format.ids import to_hex
+from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.ids import from_hex, to_hex
+from omphalos.format.manifest import Artifact, Manifest
+
+if TYPE_CHECKING:
+    from omphalos.format.tree import TreeEntry
+    from omphalos.runs.contents import Content
+    from omphalos.store.store import Store
+    from omphalos.store.treediff import TreeChange
 
 MARKS = {"added": "A", "removed": "D", "modified": "M", "typechange": "T"}
+ROW_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+SHOWN = 200  # characters of a line or cell on a terminal
+LIMIT = 100
 
 
-@click.command(cls=Verb, examples=["omphalos diff latest~1 latest", "omphalos diff latest~1 latest --stat"])
+class NotComparable(OmphalosError):
+    """A file was held against a folder, or options were given that exclude each other."""
+
+    kind = ErrorKind.USAGE
+    id = "notComparable"
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two: its name as typed, a tree or a file, and the run around it with the path in it, if any."""
+
+    name: str
+    entry: "TreeEntry"
+    manifest: Manifest | None
+    whole: bool
+    prefix: str
+
+    def artifact(self, path: str) -> Artifact | None:
+        wanted = self.prefix + path
+        files = self.manifest.artifacts if self.manifest is not None else ()
+        return next((file for file in files if file.path == wanted), None)
+
+
+@click.command(
+    cls=Verb,
+    examples=["omphalos diff latest~1 latest --summary", "omphalos diff latest~1 latest exports/review_queue.csv"],
+)
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
+@click.argument("path", required=False, metavar="[PATH]")
 @click.option("--stat", is_flag=True, help="Counts only.")
+@click.option("--summary", is_flag=True, help="Why, and how many artifacts, rows and lines differ.")
+@click.option("--rows", is_flag=True, help="Rows and lines of every artifact that differs.")
+@click.option("--key", multiple=True, metavar="COLUMN", help="A column of the key of the table PATH; once for each.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=LIMIT,
+    show_default=True,
+    metavar="N",
+    help="Rows or stretches of lines shown for each file; 0 for all.",
+)
 @click.pass_obj
-def command(app: App, before: str, after: str, stat: bool) -> Exit:
-    """Compare two runs or trees; exit 0 if equal, 1 if different."""
-    from omphalos.runs.compare import causes, input_counts
-    from omphalos.runs.lookup import resolve_tree
-    from omphalos.store.names import read_run, resolve
-    from omphalos.store.treediff import diff_trees
+def command(
+    app: App,
+    before: str,
+    after: str,
+    path: str | None,
+    stat: bool,
+    summary: bool,
+    rows: bool,
+    key: tuple[str, ...],
+    limit: int,
+) -> Exit:
+    """Compare two runs, trees or files (all of them, or PATH within them); exit 0 if equal, 1 if different.
 
+    Of a file the rows (by the declared key, or --key) or the lines that differ are shown.
+    """
+    if stat + summary + rows > 1:
+        raise NotComparable("--stat, --summary and --rows exclude each other", hint="give one of them", undone="")
     store = app.store()
-    trees = [resolve_tree(store, name) for name in (before, after)]
-    manifests = []
-    for name in (before, after):
-        found = resolve(store, name)
-        manifests.append(read_run(store, found.id) if found.kind == "run" else None)
-    why: list[dict[str, Any]] = []
-    counts: list[dict[str, Any]] = []
-    if manifests[0] is not None and manifests[1] is not None:
-        why = causes(manifests[0], manifests[1])
-        counts = input_counts(manifests[0], manifests[1])
-    changes = list(diff_trees(store, *trees))
-    total = {change: sum(1 for c in changes if c.change == change) for change in MARKS}
-    if app.out.json:
-        rows = [
-            {
-                "path": change.path,
-                "change": change.change,
-                "old": _entry(change.old),
-                "new": _entry(change.new),
-            }
-            for change in changes
-        ]
-        content = {"a": to_hex(trees[0]), "b": to_hex(trees[1]), "causes": why, "inputs": counts, "counts": total}
-        app.out.document("omphalos.diff/1", content if stat else {**content, "changes": rows})
-    else:
-        _print(app, why, counts, changes, total, stat)
+    sides = (_side(store, before), _side(store, after))
+    changes, is_file = _changes(store, sides, path)
+    if key and not is_file:
+        raise NotComparable(
+            "--key names the key of one table, and none was named",
+            hint="give its path: omphalos diff A B PATH --key COLUMN",
+            undone="nothing was compared",
+        )
+    report = _Report(app, store, sides, changes, key, limit or None, is_file)
+    if path is None:
+        report.explain()
+    report.say(stat=stat, inside=summary or rows or is_file, shown=rows or (is_file and not summary and not stat))
     return Exit.NEGATIVE if changes else Exit.DONE
+
+
+def _side(store: "Store", name: str) -> _Side:
+    from omphalos.format.tree import TreeEntry
+    from omphalos.runs.lookup import name_run
+    from omphalos.store.names import read_run, resolve
+
+    found = resolve(store, name)
+    path = found.path or ""
+    if found.kind == "run":
+        manifest = read_run(store, found.id)
+        return _Side(name, TreeEntry("", "tree", 0, from_hex(manifest.tree)), manifest, True, "")
+    around = read_run(store, name_run(store, found.run_id).id) if found.run_id is not None else None
+    if found.kind == "tree":
+        return _Side(name, TreeEntry("", "tree", 0, found.id), around, False, f"{path}/" if path else "")
+    above, _, last = path.rpartition("/")
+    size = store.objects.size(found.id)
+    return _Side(name, TreeEntry(last or name, "blob", size, found.id), around, False, f"{above}/" if above else "")
+
+
+def _changes(store: "Store", sides: tuple[_Side, _Side], path: str | None) -> tuple[list["TreeChange"], bool]:
+    """Return what differs, and whether one file was asked for."""
+    from omphalos.store.treediff import TreeChange, diff_entries, diff_trees
+    from omphalos.store.trees import PathMissing, lookup
+
+    a, b = sides[0].entry, sides[1].entry
+    if a.kind != b.kind:
+        raise NotComparable("a file and a folder cannot be compared", hint="name two files, or two runs or folders")
+    if a.kind == "blob":
+        if path is not None:
+            raise PathMissing(path)
+        return [] if a.id == b.id else [TreeChange(b.name, "modified", a, b)], True
+    if path is None:
+        return list(diff_trees(store, a.id, b.id)), False
+    path = path.rstrip("/")
+    entries: list[TreeEntry | None] = []
+    problem: PathMissing | None = None
+    for side in sides:
+        try:
+            entries.append(lookup(store, side.entry.id, path))
+        except PathMissing as error:
+            entries.append(None)
+            problem = error
+    if problem is not None and entries == [None, None]:
+        raise problem
+    above = path.rpartition("/")[0]
+    changes = list(diff_entries(store, entries[0], entries[1], f"{above}/" if above else ""))
+    return changes, all(entry is None or entry.kind == "blob" for entry in entries)
+
+
+class _Report:
+    """What is said about one comparison."""
+
+    def __init__(
+        self,
+        app: App,
+        store: "Store",
+        sides: tuple[_Side, _Side],
+        changes: list["TreeChange"],
+        key: tuple[str, ...],
+        limit: int | None,
+        strict: bool,
+    ) -> None:
+        self._strict = strict
+        self._app = app
+        self._out = app.out
+        self._store = store
+        self._sides = sides
+        self._changes = changes
+        self._key = key
+        self._limit = limit
+        self._why: list[dict[str, Any]] = []
+        self._inputs: list[dict[str, Any]] = []
+
+    def explain(self) -> None:
+        """Find out why two runs differ."""
+        from omphalos.runs.compare import causes, input_counts
+        from omphalos.runs.contents import settings_changed
+
+        a, b = self._sides[0].manifest, self._sides[1].manifest
+        if a is not None and b is not None and self._sides[0].whole and self._sides[1].whole:
+            self._why = causes(a, b)
+            self._inputs = input_counts(a, b)
+            for cause in self._why:
+                if cause["part"] == "config":
+                    cause["settings"] = settings_changed(self._store, a, b)
+
+    def say(self, *, stat: bool, inside: bool, shown: bool) -> None:
+        """Say it: ``inside`` the counts of rows and lines as well, ``shown`` the rows and lines themselves."""
+        if not self._changes and not self._why and not self._out.json:
+            self._out.text("equal")
+            return
+        total = {change: sum(1 for c in self._changes if c.change == change) for change in MARKS}
+        if not self._out.json:
+            self._head(total)
+            if not stat and not inside:
+                self._list()
+        documents = []
+        for found in self._contents() if inside else ():
+            with found as content:
+                if self._out.json:
+                    documents.append(content.document())
+                else:
+                    self._counts(content)
+                if shown:
+                    self._show(content)
+        if self._out.json:
+            a, b = (to_hex(side.entry.id) for side in self._sides)
+            document = {"a": a, "b": b, "causes": self._why, "inputs": self._inputs, "counts": total}
+            changes = {} if stat else {"changes": [_change(change) for change in self._changes]}
+            self._out.document("omphalos.diff/1", {**document, **changes, "contents": documents})
+
+    def _contents(self) -> Iterator[AbstractContextManager["Content"]]:
+        from omphalos.runs.contents import content, is_table
+
+        limits = None
+        for change in self._changes:
+            declared = (self._sides[0].artifact(change.path), self._sides[1].artifact(change.path))
+            if limits is None and is_table(change.path, *declared, self._key):
+                from omphalos.tables.rowdiff import Limits
+
+                memory, threads = (self._app.settings[name].value for name in ("memory", "threads"))
+                limits = Limits(int(threads) if threads is not None else Limits().threads, str(memory))
+            yield content(
+                self._store,
+                change,
+                declared,
+                limits,
+                key=self._key,
+                labels=(self._sides[0].name, self._sides[1].name),
+                strict=self._strict,
+            )
+
+    # -- for people
+
+    def _head(self, total: dict[str, int]) -> None:
+        for cause in self._why:
+            self._out.text(f"cause: {escape(cause['what'])}")
+            for setting in cause.get("settings", ()):
+                old, new = (_excerpt(setting[side] or "nothing") for side in ("before", "after"))
+                self._out.text(f"  {escape(setting['key'])}: {old} -> {new}")
+        for count in self._inputs:
+            source = f"input {escape(count['role'])} {escape(count['source'])}"
+            self._out.text(f"{source}: {count['before']} -> {count['after']} records")
+        said = ", ".join(f"{number} {change}" for change, number in total.items() if number)
+        self._out.text(said or "no artifact differs")
+
+    def _list(self) -> None:
+        for change in self._changes:
+            sizes = " -> ".join(human_size(entry.size) if entry else "nothing" for entry in (change.old, change.new))
+            self._out.text(f"{MARKS[change.change]} {escape(change.path)}  {sizes}")
+
+    def _counts(self, content: "Content") -> None:
+        path = escape(content.path)
+        if content.table is None:
+            said = f"{content.lines_removed} lines removed, {content.lines_added} added"
+            if content.form != "lines":
+                said = content.note if content.form == "alone" else f"differs; {escape(content.note)}"
+            self._out.text(f"{path}: {said}")
+            return
+        counts, schema = content.table.counts, content.table.schema
+        said = f"{counts.added} added, {counts.removed} removed, {counts.changed} changed"
+        if not (counts.added or counts.removed or counts.changed):
+            said = "no row differs, only the bytes"
+        self._out.text(
+            f"{path}: {counts.before} -> {counts.after} rows by {escape(', '.join(content.table.key))}: {said}"
+        )
+        for name, kind in schema.added:
+            self._out.text(f"  column added: {escape(name)} ({escape(kind)})")
+        for name, kind in schema.removed:
+            self._out.text(f"  column removed: {escape(name)} ({escape(kind)})")
+        for name, old, new in schema.changed:
+            self._out.text(f"  column {escape(name)}: {escape(old)} -> {escape(new)}")
+        for name, number in counts.cells:
+            self._out.text(f"  cells changed in {escape(name)}: {number}")
+
+    def _show(self, content: "Content") -> None:
+        if content.form == "lines":
+            self._show_lines(content)
+        elif content.table is not None:
+            self._show_rows(content)
+
+    def _show_lines(self, content: "Content") -> None:
+        if not self._out.json:
+            for mark, side in zip(("---", "+++"), self._sides, strict=True):
+                self._out.text(f"{mark} {escape(side.name)}:{escape(content.path)}")
+        hunks = content.hunks(None if self._limit is None else self._limit + 1)
+        for hunk in hunks[: self._limit]:
+            old, new = (hunk.old_start, hunk.old_lines), (hunk.new_start, hunk.new_lines)
+            if self._out.json:
+                lines = [mark + text for mark, text in hunk.lines]
+                place = {"old_start": old[0], "old_lines": old[1], "new_start": new[0], "new_lines": new[1]}
+                self._out.document("omphalos.diff-hunk/1", {"path": content.path, **place, "lines": lines})
+                continue
+            self._out.text(self._out.style(f"@@ -{old[0]},{old[1]} +{new[0]},{new[1]} @@", fg="cyan"))
+            for mark, text in hunk.lines:
+                self._line(mark, mark + " " + text if mark == "\\" else mark + _cut(text))
+        if self._limit is not None and len(hunks) > self._limit and not self._out.json:
+            self._out.text(f"more stretches differ; --limit 0 shows all (now {self._limit})")
+
+    def _line(self, mark: str, text: str) -> None:
+        color = {"+": "green", "-": "red", "~": "yellow"}.get(mark)
+        self._out.text(self._out.style(escape(text), fg=color) if color else escape(text))
+
+    def _show_rows(self, content: "Content") -> None:
+        shown = 0
+        for row in content.rows(self._limit):
+            shown += 1
+            if self._out.json:
+                key, cells = dict(row.key), {name: [old, new] for name, old, new in row.cells}
+                self._out.document(
+                    "omphalos.diff-row/1", {"path": content.path, "change": row.state, "key": key, "cells": cells}
+                )
+                continue
+            mark = ROW_MARKS[row.state]
+            named = ", ".join(f"{name}={_cell(value)}" for name, value in row.key)
+            self._line(mark, f"{mark} {named}")
+            if row.state != "changed":
+                there = [(name, new if old is None else old) for name, old, new in row.cells]
+                said = ", ".join(f"{escape(name)}={_cell(value)}" for name, value in there if value is not None)
+                self._out.text(f"    {said}")
+                continue
+            for name, old, new in row.cells:
+                was, now = _pair(old, new)
+                self._out.text(f"    {escape(name)}: {was} -> {now}")
+        if content.table is not None and not self._out.json:
+            counts = content.table.counts
+            left = counts.added + counts.removed + counts.changed - shown
+            if left:
+                self._out.text(f"{left} more rows differ; --limit 0 shows all")
+
+
+def _change(change: "TreeChange") -> dict[str, Any]:
+    return {"path": change.path, "change": change.change, "old": _entry(change.old), "new": _entry(change.new)}
 
 
 def _entry(entry: Any) -> dict[str, Any] | None:
     return {"kind": entry.kind, "size": entry.size, "id": to_hex(entry.id)} if entry else None
 
 
-def _print(
-    app: App,
-    why: list[dict[str, Any]],
-    counts: list[dict[str, Any]],
-    changes: list[Any],
-    total: dict[str, int],
-    stat: bool,
-) -> None:
-    out = app.out
-    if not changes and not why:
-        out.text("equal")
-        return
-    for cause in why:
-        out.text(f"cause: {escape(cause['what'])}")
-    for count in counts:
-        out.text(
-            f"input {escape(count['role'])} {escape(count['source'])}: {count['before']} -> {count['after']} records"
-        )
-    out.text(", ".join(f"{number} {change}" for change, number in total.items() if number) or "no artifact differs")
-    if stat:
-        return
-    for change in changes:
-        sizes = " -> ".join(human_size(entry.size) if entry else "nothing" for entry in (change.old, change.new))
-        out.text(f"{MARKS[change.change]} {escape(change.path)}  {sizes}")
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
+
+
+def _excerpt(text: str) -> str:
+    return escape(_cut(text))
+
+
+def _cell(value: str | int | None) -> str:
+    """Return a cell for people: NULL and numbers bare, text in quotes."""
+    if value is None:
+        return "NULL"
+    return escape(msgspec.json.encode(_cut(value)).decode()) if isinstance(value, str) else str(value)
+
+
+def _pair(old: str | int | None, new: str | int | None) -> tuple[str, str]:
+    """Return two cells that differ; of long texts the part around the first difference."""
+    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > SHOWN:
+        first = next((at for at, (x, y) in enumerate(zip(old, new, strict=False)) if x != y), min(len(old), len(new)))
+        start = max(0, first - SHOWN // 4)
+        if start:
+            old, new = f"…{old[start:]}", f"…{new[start:]}"
+    return _cell(old), _cell(new)

@@ -39,6 +39,21 @@ def diff_trees(store: Store, a: ObjectId, b: ObjectId) -> Iterator[TreeChange]:
         yield from _diff(store, load(store, a), load(store, b), "")
 
 
+def diff_entries(store: Store, a: TreeEntry | None, b: TreeEntry | None, above: str = "") -> Iterator[TreeChange]:
+    """Yield the changes from one entry to another of the same name; None where there is none.
+
+    Args:
+        store: where the trees are.
+        a: the entry of the old tree.
+        b: that of the new one.
+        above: the path of the folder both stand in, with its final ``/``.
+
+    Raises:
+        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``trees.load``.
+    """
+    yield from _diff(store, () if a is None else (a,), () if b is None else (b,), above)
+
+
 def _diff(
     store: Store, before: tuple[TreeEntry, ...], after: tuple[TreeEntry, ...], above: str
 ) -> Iterator[TreeChange]:

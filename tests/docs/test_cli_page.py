@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/howto/verify-a-run.md say what the program does.
+"""docs/cli.md and two how-tos, verify-a-run and compare-two-runs, say what the program does.
 
 The reference is generated from the program's own help: ``OMPHALOS_WRITE_DOCS=1`` before this test rewrites it.
 """
@@ -26,6 +26,7 @@ from omphalos.cli.main import VERBS, root, run
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "cli.md"
 HOWTO = DOCS / "howto" / "verify-a-run.md"
+COMPARE = DOCS / "howto" / "compare-two-runs.md"
 MARK = "<!-- reference -->\n"
 WIDTH = 100
 # Read when this file is collected: the tests themselves see no variable of ours.
@@ -98,8 +99,9 @@ def test_settings() -> None:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two runs, and ``evidence/``, the run directory of the first on its own."""
     folder = tmp_path_factory.mktemp("pages")
-    for name in ("first", "other"):
-        assert run(["run", "--scale", "small", "--name", name, "--store", str(folder / "store")]) == 0
+    for name, seed in (("first", 1), ("other", 2)):
+        more = ["--name", name, "--set", f"synthetic.seed={seed}", "--store", str(folder / "store")]
+        assert run(["run", "--scale", "small", *more]) == 0
     (directory,) = (folder / "store" / "artifacts" / "runs").glob("first-*")
     shutil.copytree(directory, folder / "evidence")
     return folder
@@ -122,6 +124,9 @@ def documents(folder: Path) -> list[dict[str, object]]:
         "completion bash",
         "config show",
         "diff first other",
+        "diff first other config/job.json",
+        "diff first other reports --rows",
+        "diff first other exports/review_queue.csv",
         "fsck",
         "gc",
         "hash file",
@@ -150,7 +155,7 @@ def documents(folder: Path) -> list[dict[str, object]]:
     ):
         with contextlib.redirect_stdout(io.StringIO()) as out:
             run([*shlex.split(line), "--json", "--store", str(folder / "store")])
-        found.append(json.loads(out.getvalue()))
+        found += map(json.loads, out.getvalue().splitlines())
     return found
 
 
@@ -167,9 +172,9 @@ def test_json_documents(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == written
 
 
-def blocks(kind: str) -> list[str]:
-    """Return the fenced blocks of one kind of the how-to."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", HOWTO.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+def blocks(kind: str, page: Path = HOWTO) -> list[str]:
+    """Return the fenced blocks of one kind of a how-to."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 def execute(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -218,3 +223,19 @@ def test_the_how_to_finds_what_was_changed(store: Path, tmp_path: Path) -> None:
         "extra reports/extra.json",
         "missing reports/scoring.json",
     ]
+
+
+def test_commands_of_the_comparison(store: Path) -> None:
+    """Every command of the how-to on comparing runs finds two runs different, and says in what."""
+    said = {}
+    for line in (line for block in blocks("sh", COMPARE) for line in block.splitlines()):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = run([*shlex.split(line)[1:], "--store", str(store / "store")])
+        assert (line, int(code)) == (line, 1)
+        said[line] = out.getvalue()
+    summary, queue, scores, *_ = said.values()
+    assert summary.startswith("cause: input changed: ")
+    assert "  synthetic.seed: 1 -> 2" in summary
+    assert "exports/review_queue.csv: 50 -> " in queue
+    assert scores.endswith("more rows differ; --limit 0 shows all\n")
+    assert [name for name in said.values() if "\n@@ -" in name]
