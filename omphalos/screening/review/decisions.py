@@ -25,7 +25,7 @@ VERDICTS: Final = ("dismissed", "confirmed", "escalated", "withdrawn")
 STATES: Final = ("open", "reopened", "escalated", "confirmed", "suppressed")
 IN_QUEUE: Final = ("open", "reopened", "escalated")
 MAX_LINE_BYTES: Final = 1 << 14
-MAX_DECISIONS: Final = 1_000_000
+MAX_DECISIONS: Final = 500_000
 MAX_LISTED: Final = 1_000  # decisions of one kind that the report lists; it counts all
 
 _FIELDS: Final = (
