@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "make a store"),
     "run": ("run", "execute a plan and record the run"),
+    "ingest": ("ingest", "help with bringing in a new feed"),
     "log": ("log", "list the runs, newest first"),
     "show": ("show", "show a run or one artifact"),
     "status": ("status", "say what in a run directory differs from the run"),

@@ -110,6 +110,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def documents(folder: Path) -> list[dict[str, object]]:
     """Return one document of every verb that has one."""
     (folder / "file").write_text("x")
+    (folder / "feed.csv").write_text("exporter,value\nAlder Trading,1\n")
     found = []
     (queue,) = (folder / "store" / "artifacts" / "runs").glob("first-*/exports/review_queue.csv")
     with queue.open(newline="", encoding="utf-8") as stream:
@@ -133,6 +134,7 @@ def documents(folder: Path) -> list[dict[str, object]]:
         "hold add first",
         "hold list",
         "index rebuild",
+        "ingest guess feed.csv",
         "init",
         "key new office.key",
         "log",

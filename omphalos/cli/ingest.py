@@ -1,0 +1,31 @@
+"""``omphalos ingest``: help with bringing in a new feed."""
+
+from pathlib import Path
+
+import click
+
+from omphalos.cli.main import App, Verb, VerbGroup
+
+
+@click.group(cls=VerbGroup, examples=["omphalos ingest guess feed.csv", "omphalos ingest guess feed.csv --json"])
+def command() -> None:
+    """Bring in a new feed."""
+
+
+@command.command(
+    "guess", cls=Verb, examples=["omphalos ingest guess feed.csv", "omphalos ingest guess feed.csv --json"]
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def guess(app: App, file: Path) -> None:
+    """Propose the [feed] part of a job file for FILE, from the beginning of it, with the reason for each line.
+
+    It is a proposal to read and correct: nothing is decided, nothing is written, and nothing of the file is kept.
+    """
+    from omphalos.screening.feeds.guess import guess_feed
+
+    found = guess_feed(app.cwd / file)
+    if app.out.json:
+        app.out.document("omphalos.guess/1", found.document())
+    else:
+        app.out.text(found.job_text().rstrip("\n"))
