@@ -216,7 +216,7 @@ def add_vessels(con: Any, mapped: set[str]) -> None:
         CREATE OR REPLACE TEMP TABLE filed_vessels AS
         SELECT f.shipment_id, coalesce(r.vessel, '') || chr(0) || r.vessel_imo AS v
         FROM raw_feed r JOIN trade_feed f USING (source_row) WHERE trim(coalesce(r.vessel_imo, '')) <> ''""")
-    names = ("party_id", "name", "full_form", "core_form", "legal_forms", "script")
+    names = ("party_id", "name", "full_form", "core_form", "legal_forms", "script", "tail_form")
     schema = pa.schema([(name, pa.string()) for name in names] + [("low_information", pa.int64())])
 
     def convert(pairs: list[str]) -> list[list[Any]]:
@@ -225,7 +225,8 @@ def add_vessels(con: Any, mapped: set[str]) -> None:
             name = vessel_name(*pair.split(_SEPARATOR, 1))
             forms = name_forms(name)
             number = "P" + blake3(f"{name}\0".encode()).hexdigest()[:PARTY_ID_DIGITS]
-            rows.append((number, name, forms.full, forms.core, forms.legal_forms, forms.script, forms.low_information))
+            texts = (forms.full, forms.core, forms.legal_forms, forms.script, forms.tail)
+            rows.append((number, name, *texts, forms.low_information))
         return [list(column) for column in zip(*rows, strict=True)]
 
     map_distinct(con, "vessel_parties", "SELECT DISTINCT v FROM filed_vessels", schema, convert)
@@ -239,7 +240,7 @@ def add_vessels(con: Any, mapped: set[str]) -> None:
         SELECT * FROM parties
         UNION ALL BY NAME
         SELECT DISTINCT party_id, name, NULL::VARCHAR AS country, full_form, core_form, legal_forms, script,
-               low_information
+               low_information, tail_form
         FROM vessel_parties v ANTI JOIN parties p USING (party_id) ORDER BY party_id""")
     con.execute("DROP TABLE temp.filed_vessels")
     con.execute("DROP TABLE vessel_parties")

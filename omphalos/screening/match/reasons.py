@@ -40,7 +40,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "EXACT",
         False,
-        "Both names are equal once letter case, accents, punctuation and spelling of legal forms are set aside.",
+        "Both names are equal once letter case, accents, punctuation, spelling of legal forms, and an address or "
+        "number behind one of them (ADDRESS_TAIL) are set aside.",
         "equal_full",
     ),
     Reason(

@@ -179,7 +179,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
         WITH pairs AS (
             SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft, n.person,
                    p.legal_forms <> '' AS party_has_form,
-                   p.full_form = n.full_form AS equal_head, n.tail AS name_tail, p.low OR n.low AS low,
+                   p.full_form = n.full_form AS equal_full, n.tail AS name_tail, p.low OR n.low AS low,
                    p.legal_forms <> n.legal_forms AS legal_differs,
                    p.script <> n.script AND p.script NOT IN {_NO_SCRIPT} AND n.script NOT IN {_NO_SCRIPT}
                        AS scripts_differ
@@ -187,8 +187,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
             JOIN match_party_forms p USING (form_no) JOIN match_names n ON n.name_form = m.name_form
             WHERE NOT (n.craft AND instr(n.core_form, ' ') = 0 AND n.full_form <> p.full_form)),
         placed AS (
-            SELECT q.party_id, pairs.*, equal_head AND q.tail = name_tail AS equal_full,
-                   q.tail <> name_tail AS tail_differs,
+            SELECT q.party_id, pairs.*, q.tail <> name_tail AS tail_differs,
                    CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
                         WHEN q.country = r.country OR list_contains(string_split({listed}, ';'), q.country)
                         THEN 'support' ELSE 'conflict' END AS country_relation
@@ -201,9 +200,10 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
                                         WHEN 'conflict' THEN {w.country_conflict} ELSE 0 END
                 + CASE WHEN numbers THEN {w.number_mismatch} ELSE 0 END
                 + CASE WHEN craft THEN {w.type_mismatch} ELSE 0 END
+                + CASE WHEN person AND party_has_form THEN {w.person_mismatch} ELSE 0 END
                 + CASE WHEN low THEN {w.low_information} ELSE 0 END
                 + CASE WHEN name_kind = 'weak' THEN {w.weak_alias} ELSE 0 END
-                + CASE WHEN equal_full THEN 0
+                + CASE WHEN equal_full AND NOT tail_differs THEN 0
                        ELSE {w.unequal} END)) AS score_bp
             FROM placed),
         best AS (

@@ -61,14 +61,16 @@ def redo(
 def _by_name(match: Mapping[str, Any], entity_type: str, weights: Weights) -> list[tuple[str, int]]:
     """Return the steps from the base to the score of the names."""
     codes = set(match["reasons"].split(";"))
+    person = entity_type == "person"
     country = {"support": weights.country_support, "conflict": weights.country_conflict}
     qualifiers = (
         ("country", country.get(match["country_relation"], 0)),
         ("number_mismatch", weights.number_mismatch if "NUMBER_MISMATCH" in codes else 0),
         ("type_mismatch", weights.type_mismatch if entity_type in ("vessel", "aircraft") else 0),
+        ("person_mismatch", weights.person_mismatch if person and "TYPE_MISMATCH" in codes else 0),
         ("low_information", weights.low_information if "LOW_INFORMATION_NAME" in codes else 0),
         ("weak_alias", weights.weak_alias if match["name_kind"] == "weak" else 0),
-        ("unequal", 0 if "EXACT" in codes else weights.unequal),
+        ("unequal", 0 if "EXACT" in codes and "ADDRESS_TAIL" not in codes else weights.unequal),
     )
     steps = [("scaled_base", match["base_bp"] * weights.scale_bp // FULL)]
     steps += [(what, amount) for what, amount in qualifiers if amount]
