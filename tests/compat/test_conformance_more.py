@@ -97,7 +97,8 @@ def _rest(document: dict[str, Any]) -> tuple[Any, ...]:
 def _answer(check: dict[str, Any]) -> Answer:
     findings = tuple((f["id"], f["severity"], f["path"]) for f in check["findings"])
     word, unreadable = check["verdict"], tuple(check["unreadable"])
-    keys, signed = tuple(check["keys"]), tuple(check["signed_by"])
+    # An agent without the verb may lack these members, which is a difference like any other.
+    keys, signed = (tuple(check.get(member, ["absent"])) for member in ("keys", "signed_by"))
     return Answer(EXITS[word], word, findings, unreadable, keys, signed, _rest(check))
 
 
