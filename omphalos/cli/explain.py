@@ -93,7 +93,8 @@ def told(found: dict[str, Any]) -> list[str]:
 
 def _forms(form: dict[str, Any]) -> list[str]:
     legal = f"  legal form {escape(form['legal_forms'])}" if form["legal_forms"] else ""
-    return [f"  full form {escape(form['full_form'])}", f"  core form {escape(form['core_form'])}{legal}"]
+    tail = [f"  set aside {escape(form['tail_form'])}"] if form.get("tail_form") else []
+    return [f"  full form {escape(form['full_form'])}", f"  core form {escape(form['core_form'])}{legal}", *tail]
 
 
 def _facts(facts: list[dict[str, Any]]) -> list[str]:

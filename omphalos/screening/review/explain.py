@@ -181,13 +181,13 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
     ).to_arrow_table().to_pylist()  # fmt: skip
     sums = redo(recorded, entity["entity_type"], weights, params.threshold_bp, facts)
     return {
-        "party": {key: party[key] for key in ("party_id", "name", "country", *_FORMS)},
+        "party": {key: party.get(key) for key in ("party_id", "name", "country", *_FORMS)},
         "entity": {
             **{key: entity[key] for key in ("entity_id", "name", "source", "entity_type", "programs", "listed_on")},
             "countries": entity["countries"] or entity["country"],
             "record_hash": entity["record_hash"],
         },
-        "name": {key: name[key] for key in ("name_no", "name_kind", "name", *_FORMS)},
+        "name": {key: name.get(key) for key in ("name_no", "name_kind", "name", *_FORMS)},
         "recorded": {key: recorded[key] for key in ("score_bp", "band", "match_rank", "country_relation")},
         "reasons": [
             {"code": code, "against": _MEANING[code].against, "meaning": _MEANING[code].meaning}
@@ -224,7 +224,7 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
     }  # fmt: skip
 
 
-_FORMS: Final = ("full_form", "core_form", "legal_forms", "script", "low_information")
+_FORMS: Final = ("full_form", "core_form", "legal_forms", "script", "low_information", "tail_form")
 
 
 def _rivals(con: Con, pair: tuple[str, str]) -> list[dict[str, Any]]:
