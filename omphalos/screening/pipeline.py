@@ -20,6 +20,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
 from omphalos.screening.exposure import build_entity_matches, build_entity_scores
 from omphalos.screening.feeds import decode_feed, load_raw
+from omphalos.screening.flags import build_shipment_flags, flags_report
 from omphalos.screening.job import FeedSpec, RegistrySpec, ReviewSpec
 from omphalos.screening.match import match_parties
 from omphalos.screening.match.beyond import FACT_TABLES, match_beyond_names
@@ -83,6 +84,7 @@ _PARQUET_FILES: Final = (
     ("party_matches", "matches", "matches"),
     ("entity_matches", "matches", "matches"),
     ("entity_scores", "scores", "scores"),
+    ("shipment_flags", "flags", "flags"),
     ("review", "review", "review"),
 )
 _CSV_FILES: Final = (
@@ -200,6 +202,8 @@ def screen(
         currency = inputs.feed.currency or DEFAULT_CURRENCY
         build_entity_matches(con)
         build_entity_scores(con, currency)
+        build_shipment_flags(con)
+        _hold_to_contract(con, "shipment_flags")
         progress("review")
         decided = apply_decisions(con, inputs.review)
         build_party_flags(con)
@@ -211,6 +215,7 @@ def screen(
         truth = _truth(con, inputs.truth, done) if inputs.truth else None
         _report(run, done, "matching", reports.matching(con, report, match, truth))
         _report(run, done, "facts", facts)
+        _report(run, done, "red_flags", flags_report(con))
         _report(run, done, "scoring", reports.scoring(con, currency))
         _report(run, done, "decisions", decisions_report(con, decided))
         _evidence(con, run, inputs, match, done)

@@ -50,7 +50,7 @@ def tables_of(run: Path) -> dict[str, Path]:
     Raises:
         ProjectError: one is missing.
     """
-    folders = ("normalized", "registry", "matches", "scores", "review")
+    folders = ("normalized", "registry", "matches", "scores", "review", "flags")
     found = {
         name: path for name in SOURCES for folder in folders if (path := run / folder / f"{name}.parquet").is_file()
     }

@@ -31,6 +31,7 @@ SOURCES: Final = (
     "entity_matches",
     "entity_scores",
     "review",
+    "shipment_flags",
 )
 _FOLDERS: Final = ("data-tests", "macros", "models", "seeds")
 _SUFFIXES: Final = frozenset({".sql", ".yml", ".csv"})

@@ -2,7 +2,7 @@
 question = "Which shipments bear several red flags at once?"
 grain = "one row per shipment"
 key = ["shipment_id"]
-tables = ["shipment_flags"]
+tables = ["flagged_shipments"]
 engines = ["duckdb", "sqlite", "postgres"]
 caveat = "flags overlap by construction: high-priority goods to a transshipment point raise two"
 
@@ -39,7 +39,7 @@ select
     destination_country,
     hs6,
     cast(max(case when flag = 'listedParty' then 1 else 0 end) as bigint) as listed
-from shipment_flags
+from flagged_shipments
 group by shipment_id, ship_month, importer_id, origin_country, destination_country, hs6
 having count(*) >= $flags
 order by flags desc, shipment_id

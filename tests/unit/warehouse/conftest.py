@@ -23,6 +23,7 @@ FOLDERS = {
     "entity_matches": "matches",
     "entity_scores": "scores",
     "review": "review",
+    "shipment_flags": "flags",
 }
 
 

@@ -56,7 +56,7 @@ def test_counterparties_stand_on_the_other_side(marts: Any) -> None:
 
 def test_flags_are_counted_and_never_doubled(marts: Any) -> None:
     """The shipment in which nothing is given is flagged for what it lacks, once each."""
-    flags = [(r["shipment_id"], r["flag"]) for r in marts("shipment_flags")]
+    flags = [(r["shipment_id"], r["flag"]) for r in marts("flagged_shipments")]
     assert len(flags) == len(set(flags))
     assert ["commodityNotGiven"] == [flag for shipment, flag in flags if shipment == "S009"]
     found = [flag for shipment, flag in flags if shipment == "S010"]

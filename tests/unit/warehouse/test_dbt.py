@@ -52,8 +52,8 @@ def test_a_project_that_dbt_refuses_is_an_error(work: Path, project: Path, file:
 def test_a_unit_test_that_fails_ends_the_build(small_run: Path, work: Path, project: Path) -> None:
     """A rule that no longer does what its unit test says is found by dbt and named."""
     model = project / "models/marts/price_outliers.sql"
-    model.write_text(model.read_text("utf-8").replace("> {{ var", ">= {{ var"), "utf-8")
-    with pytest.raises(DbtFailed, match="a_price_beyond_six_spreads_is_an_outlier"):
+    model.write_text(model.read_text("utf-8").replace("> outliers.median_minor", "< outliers.median_minor"), "utf-8")
+    with pytest.raises(DbtFailed, match="a_price_is_above_or_below_its_median"):
         build_target("duckdb", tables_of(small_run), work, with_dbt=True, project=project)
 
 

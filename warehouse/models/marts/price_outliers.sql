@@ -1,14 +1,8 @@
 with
 
-prices as (
+flags as (
 
-    select * from {{ ref('int_prices') }}
-
-),
-
-price_groups as (
-
-    select * from {{ ref('int_price_groups') }}
+    select * from {{ ref('stg_flags') }}
 
 ),
 
@@ -18,27 +12,18 @@ shipments as (
 
 ),
 
-compared as (
-
-    select
-        prices.shipment_id,
-        prices.hs6,
-        prices.currency,
-        prices.price_per_kg_minor,
-        price_groups.median_minor,
-        price_groups.spread_minor,
-        price_groups.priced_shipments,
-        abs(prices.price_per_kg_minor - price_groups.median_minor) as deviation_minor
-    from prices
-    inner join price_groups on prices.hs6 = price_groups.hs6 and prices.currency = price_groups.currency
-
-),
-
+-- Which prices are far from the rest is said once, by the rule of the flag.
 outliers as (
 
-    select *
-    from compared
-    where deviation_minor > {{ var('price_outlier_mads') }} * spread_minor
+    select
+        shipment_id,
+        observed as price_per_kg_minor,
+        expected as median_minor,
+        spread as spread_minor,
+        compared as priced_shipments,
+        abs(observed - expected) as deviation_minor
+    from flags
+    where flag = 'priceOutlier'
 
 ),
 
@@ -46,8 +31,8 @@ final as (
 
     select
         outliers.shipment_id,
-        outliers.hs6,
-        outliers.currency,
+        shipments.hs6,
+        shipments.currency,
         shipments.ship_month,
         shipments.importer_id,
         shipments.exporter_id,

@@ -2,7 +2,7 @@ with
 
 flags as (
 
-    select * from {{ ref('shipment_flags') }}
+    select * from {{ ref('flagged_shipments') }}
 
 ),
 
