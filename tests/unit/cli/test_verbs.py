@@ -115,7 +115,8 @@ def test_status_and_checkout(call: "Call", store: Path, first: str) -> None:
     assert (document["schema"], document["path"]) == ("omphalos.checkout/1", str(store / "elsewhere"))
     assert call("verify", "./elsewhere").code == 0
     assert call("checkout", first, "--path", "reports").code == 0
-    assert sorted(os.listdir("reports")) == ["matching.json", "scoring.json", "validation.json", "warehouse.json"]
+    reports = ["decisions.json", "facts.json", "matching.json", "scoring.json", "validation.json", "warehouse.json"]
+    assert sorted(os.listdir("reports")) == reports
     assert call("checkout", first, "--path", "nothing").code == 10
     assert call("status", first, "nowhere").code == 10
 
