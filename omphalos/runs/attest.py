@@ -287,9 +287,13 @@ def attest(manifest: bytes, run: Manifest, key: "Ed25519PrivateKey", signed_at: 
         "treeSize": len(run.artifacts),
         "signedAt": signed_at,
     }
-    payload = dsse.encode_statement(manifest, blake3(manifest).hexdigest(), dsse.RUN_PREDICATE, predicate)
-    signature = dsse.Signature(public_of(key).keyid, key.sign(dsse.pae(payload)))
-    return dsse.encode_envelope(payload, (signature,))
+    return seal(dsse.encode_statement(manifest, blake3(manifest).hexdigest(), dsse.RUN_PREDICATE, predicate), key)
+
+
+def seal(statement: bytes, key: "Ed25519PrivateKey") -> bytes:
+    """Return the envelope of a statement, signed by ``key``."""
+    signature = dsse.Signature(public_of(key).keyid, key.sign(dsse.pae(statement)))
+    return dsse.encode_envelope(statement, (signature,))
 
 
 def file_name(keyid: str, kind: str = "run") -> str:

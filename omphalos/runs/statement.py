@@ -6,17 +6,13 @@ directory. Times come from the caller. Source: in-toto Attestation Framework, St
 guidelines for new predicates (lowerCamelCase, a specific name for the time).
 """
 
-import hashlib
-from typing import Any, Final
+from typing import Any
+
+from blake3 import blake3
 
 from omphalos import __version__
-from omphalos.format import strictjson
-from omphalos.format.ids import hasher
-from omphalos.format.manifest import FILE_NAME
+from omphalos.format.dsse import RECOMPUTATION_PREDICATE, encode_statement
 from omphalos.runs.certify import Certification
-
-STATEMENT: Final = "https://in-toto.io/Statement/v1"
-PREDICATE: Final = "urn:omphalos:recomputation:v1"
 
 
 def certification_statement(manifest: bytes, run_id: str, result: Certification, repeated_at: str) -> bytes:
@@ -28,8 +24,6 @@ def certification_statement(manifest: bytes, run_id: str, result: Certification,
         result: the outcome.
         repeated_at: when, RFC 3339 in UTC with ``Z``.
     """
-    blake3 = hasher("blob")
-    blake3.update(manifest)
     predicate: dict[str, Any] = {
         "runId": run_id,
         "outcome": result.outcome,
@@ -55,16 +49,4 @@ def certification_statement(manifest: bytes, run_id: str, result: Certification,
         predicate["paths"] = [one.path for one in result.differences if one.state != "equal-after"]
     if result.outcome == "not-rerunnable":
         predicate["reason"] = result.reason
-    return strictjson.dump(
-        {
-            "_type": STATEMENT,
-            "subject": [
-                {
-                    "name": FILE_NAME,
-                    "digest": {"sha256": hashlib.sha256(manifest).hexdigest(), "blake3": blake3.hexdigest()},
-                }
-            ],
-            "predicateType": PREDICATE,
-            "predicate": predicate,
-        }
-    )
+    return encode_statement(manifest, blake3(manifest).hexdigest(), RECOMPUTATION_PREDICATE, predicate)

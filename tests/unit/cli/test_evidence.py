@@ -47,6 +47,19 @@ def test_sign_and_verify(call: "Call", store: Path, first: str, key: str) -> Non
     assert call("verify", first).code == 0
 
 
+def test_a_certification_is_signed(call: "Call", store: Path, first: str, key: str) -> None:
+    """The statement of a certification is signed as it is and counts; one of another run, or no statement, is refused."""
+    assert call("certify", first, "--vary", "none", "-o", "again.json").code == 0
+    for wrong in ("again.json", "office.key.pub"):
+        said = call("sign", "second", "--key", "office.key", "--statement", wrong, "--json")
+        assert (said.code, said.failure["id"]) == (2, "notOfThisRun")
+    assert call("sign", first, "--key", "office.key", "--statement", "absent", "--json").failure["id"] == "noSuchFile"
+    signed = call("sign", first, "--key", "office.key", "--statement", "again.json", "--json").document
+    assert signed["path"].endswith(f"{key[:16]}-recomputation.json")
+    said = call("verify", first, "--key", "office.key.pub", "--json")
+    assert (said.code, said.document["checks"][1]["signed_by"]) == (0, [key])
+
+
 def test_a_key_that_cannot_be_had(call: "Call", store: Path, first: str, key: str) -> None:
     """Trust material that is missing has its own exit code, and no verdict is printed."""
     for name in ("absent.pub", "office.key", "objects"):
