@@ -1,8 +1,8 @@
 """Row diff of two tables beside a merge in pandas: processor seconds and peak memory, each in a process of its own.
 
 ``python benchmarks/diff.py [--rows N] [--folder DIR] [--memory SIZE]``: two Parquet files of ten columns in key order,
-one row in a hundred changed, one in a thousand gone, one in a thousand new. Both must find the same numbers. pandas reads
-NULL as NaN and says only which cells differ after ``merge(indicator=True)`` and a comparison column by column.
+one row in a hundred changed, one in a thousand gone, one in a thousand new. Both must find the same numbers. pandas
+reads NULL as NaN and says only which cells differ after ``merge(indicator=True)`` and a comparison column by column.
 """
 
 import argparse

@@ -8,8 +8,8 @@ again from the segments: it is a cache.
 The syscall contract: ``flock(LOCK_EX)`` of the folder while the files in it are opened, made or deleted, so that nobody
 has the data file of one index and the lock file of another; ``open(O_CREAT)`` of ``data.mdb``, ``flock(LOCK_SH)``, and
 ``flock(LOCK_EX | LOCK_NB)``: who gets that is alone, and compares; then LMDB opens the file, and the lock is shared
-until the file is closed. At the end ``flock(LOCK_EX | LOCK_NB)`` again: who gets that was the last, reads the whole file
-and renames the new sum into place.
+until the file is closed. At the end ``flock(LOCK_EX | LOCK_NB)`` again: who gets that was the last, reads the whole
+file and renames the new sum into place.
 
 Rules of this file: it never maps; a file that is in use was compared by the first of its users, and is not compared
 again; nothing is synced, since a sum that was lost or does not match costs time and nothing else.

@@ -28,7 +28,7 @@ FOLDERS = {
 
 
 def write_run(folder: Path, leave_out: tuple[str, ...] = (), *, earlier: bool = False) -> Path:
-    """Write the small run below ``folder``; tables in ``leave_out`` have no rows; ``earlier`` gives it its older list."""
+    """Write the small run below ``folder``; tables in ``leave_out`` have no rows; ``earlier``: its older list."""
     for name, part in FOLDERS.items():
         schema = load_contract(name).arrow_schema()
         convert = pv.ConvertOptions(
