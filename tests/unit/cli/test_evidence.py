@@ -48,7 +48,7 @@ def test_sign_and_verify(call: "Call", store: Path, first: str, key: str) -> Non
 
 
 def test_a_certification_is_signed(call: "Call", store: Path, first: str, key: str) -> None:
-    """The statement of a certification is signed as it is and counts; one of another run, or no statement, is refused."""
+    """The statement of a certification is signed as it is and counts; any other one is refused."""
     assert call("certify", first, "--vary", "none", "-o", "again.json").code == 0
     for wrong in ("again.json", "office.key.pub"):
         said = call("sign", "second", "--key", "office.key", "--statement", wrong, "--json")
