@@ -2,7 +2,7 @@
 
 Rules of this file: everything a reviewer needs to decide stands in the row; a pair that was dismissed keeps its row
 and leaves the queue; ``review_rank`` is a total order, made so that the first hour finds the most: pairs in the queue,
-band, the party's best entity before its rivals, fewer reasons against, score, red flags, value at stake, ids.
+band, the party's best entity before its rivals, score, fewer reasons against, red flags, value at stake, ids.
 """
 
 from typing import Final, TypeAlias
@@ -22,7 +22,7 @@ QUEUE_SQL: Final = f"state IN ({_QUEUE})"  # of the rows that a person still has
 def build_party_flags(con: Con) -> None:
     """Make ``party_flags``: the red flags of the shipments of each matched party, sorted, joined by ``;``.
 
-    Reads ``shipment_flags`` (shipment_id, flag) where a stage made it; otherwise no party has a flag.
+    Reads ``shipment_flags`` (shipment_id, flag), where it is there; a flag of a shipment is one of all its parties.
     """
     made = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'shipment_flags'").fetchone()
     if made is None:
@@ -89,7 +89,7 @@ def build_review(con: Con, currency: str) -> None:
             LEFT JOIN pair_states d ON d.party_id = m.party_id AND d.entity_id = m.entity_id
             LEFT JOIN party_flags g ON g.party_id = m.party_id)
         SELECT row_number() OVER (
-                   ORDER BY NOT {QUEUE_SQL}, band_no, match_rank > 1, against_codes, score_bp DESC, flag_codes DESC,
+                   ORDER BY NOT {QUEUE_SQL}, band_no, match_rank > 1, score_bp DESC, against_codes, flag_codes DESC,
                             value_minor DESC NULLS LAST, party_id, entity_id)::BIGINT AS review_rank,
                state, band, score_bp, match_rank, rivals::BIGINT AS rivals, party_id, party_name, party_country, roles,
                entity_id, entity_name, source, entity_type, matched_name, name_kind, entity_country, programs,

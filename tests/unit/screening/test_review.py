@@ -78,8 +78,8 @@ def test_rank_is_band_then_best_entity_then_score_then_value_then_ids(con):
     ]
 
 
-def test_what_speaks_against_comes_before_the_score(con):
-    """Of one band, a match with fewer reasons against it is looked at first; red flags decide between equal scores."""
+def test_what_decides_between_equal_scores(con):
+    """Of equal scores the match with fewer reasons against it is looked at first, then the one with more red flags."""
     con.execute("UPDATE party_matches SET against = 'NUMBER_MISMATCH' WHERE party_id = 'P2'")
     con.execute("CREATE TABLE shipment_flags AS SELECT 'S10' AS shipment_id, unnest(['b', 'a']) AS flag")
     con.execute("UPDATE party_matches SET score_bp = 9000 WHERE entity_id = 't:2'")
