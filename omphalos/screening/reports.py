@@ -17,7 +17,7 @@ from omphalos.screening.review.table import QUEUE_SQL
 LIMITS = (
     "a match is a candidate for review, never an identification",
     "an HS code is not an export-control classification",
-    "names are compared; ownership, addresses and identifiers are not",
+    "identifiers and addresses are compared where the job maps them; shares of ownership are not known",
 )
 
 

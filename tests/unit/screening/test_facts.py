@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from omphalos.screening.job import job_of_table
+from omphalos.screening.match.facts import FACT_REASONS
 from omphalos.screening.pipeline import Inputs, Resources, screen
 from omphalos.screening.registries import reader_for
 
@@ -32,16 +33,16 @@ LIST = (
 )
 
 
-def run_of(folder: Path, feed: Any = FEED, entities: Any = LIST, **more: str) -> Path:
+def run_of(folder: Path, feed: Any = FEED, entities: Any = LIST, head: tuple[str, ...] = ()) -> Path:
     """Screen the feed against the list and return the folder of the run."""
     names = ("id", "who", "land", "tax", "other", "place", "ship", "imo")
     with (folder / "feed.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([names, *feed])
     with (folder / "list.csv").open("w", encoding="utf-8", newline="") as file:
-        head = ("entity_id", "entity_type", "name", "country", "addresses", "identifiers")
-        csv.writer(file).writerows([head, *entities])
+        heads = ("entity_id", "entity_type", "name", "country", "addresses", "identifiers", *head)
+        csv.writer(file).writerows([heads, *entities])
     columns = {"shipment_id": "id", "exporter": "who", "exporter_country": "land", "exporter_tax_id": "tax"}
-    columns |= {"exporter_id": "other", "exporter_address": "place", "vessel": "ship", "vessel_imo": "imo", **more}
+    columns |= {"exporter_id": "other", "exporter_address": "place", "vessel": "ship", "vessel_imo": "imo"}
     job = job_of_table(
         {
             "name": "t",
@@ -147,3 +148,11 @@ def test_the_queue_stays_in_order(run: Path) -> None:
     ranks = rows(run, "SELECT party_id, list(match_rank ORDER BY match_rank), list(score_bp ORDER BY match_rank) "
                  "FROM {review} GROUP BY party_id")  # fmt: skip
     assert all(row[1] == list(range(1, len(row[1]) + 1)) and row[2] == sorted(row[2])[::-1] for row in ranks)
+
+
+def test_the_page_lists_the_codes_of_facts() -> None:
+    """docs/matching.md has every code with its meaning and whether it speaks against the match."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "matching.md").read_text(encoding="utf-8")
+
+    for reason in FACT_REASONS:
+        assert f"| `{reason.code}` | {'against' if reason.against else ''} | {reason.meaning} |" in page
