@@ -1,9 +1,14 @@
 """``omphalos checkout``: materialize a run directory."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import human_size
+
+if TYPE_CHECKING:
+    from omphalos.store.checkout import Reflink
 
 
 @click.command(cls=Verb, examples=["omphalos checkout latest", "omphalos checkout latest /tmp/review --path exports"])
@@ -11,9 +16,22 @@ from omphalos.cli.output import human_size
 @click.argument("destination", required=False, metavar="[DEST]")
 @click.option("--path", "subpath", metavar="PATH", help="Only this file or folder of the run.")
 @click.option("--link", is_flag=True, help="Hard-link files out of the store where the file system can.")
+@click.option(
+    "--reflink",
+    type=click.Choice(["auto", "always"]),
+    help="Let files share blocks with large objects of the store, copy on write; auto copies where that cannot be.",
+)
 @click.option("--force", is_flag=True, help="Replace files that differ.")
 @click.pass_obj
-def command(app: App, name: str, destination: str | None, subpath: str | None, link: bool, force: bool) -> None:
+def command(
+    app: App,
+    name: str,
+    destination: str | None,
+    subpath: str | None,
+    link: bool,
+    reflink: "Reflink | None",
+    force: bool,
+) -> None:
     """Write RUN as files, each verified, to DEST (default artifacts/runs/<run_id>); never overwrite what differs."""
     from omphalos.runs.directory import checkout_run
     from omphalos.runs.lookup import resolve_run
@@ -26,10 +44,13 @@ def command(app: App, name: str, destination: str | None, subpath: str | None, l
         dest = app.cwd / subpath.rstrip("/").split("/")[-1]
     else:
         dest = store.root / "artifacts" / "runs" / run.run_id
-    counts = checkout_run(store, run, dest, subpath=subpath, link=link, force=force)
+    if link and reflink:
+        raise click.UsageError("--link and --reflink exclude each other")
+    counts = checkout_run(store, run, dest, subpath=subpath, link=link, reflink=reflink, force=force)
     if app.out.json:
         content = {"run_id": run.run_id, "path": str(dest), "files": counts.files, "bytes": counts.bytes}
-        app.out.document("omphalos.checkout/1", {**content, "unchanged": counts.unchanged, "linked": counts.linked})
+        shared = {"linked": counts.linked, "cloned": counts.cloned}
+        app.out.document("omphalos.checkout/1", {**content, "unchanged": counts.unchanged, **shared})
     else:
         app.out.text(str(dest))
         app.out.message(f"{counts.files} files written ({human_size(counts.bytes)}), {counts.unchanged} already there")

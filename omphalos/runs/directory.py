@@ -13,40 +13,50 @@ from omphalos.format.ids import from_hex, object_id
 from omphalos.format.manifest import FILE_NAME, Manifest
 from omphalos.runs.building import PREFIX, building, publish
 from omphalos.runs.lookup import Run
-from omphalos.store.checkout import CheckoutConflict, CheckoutCounts, checkout, status
+from omphalos.store.checkout import CheckoutConflict, CheckoutCounts, Reflink, checkout, status
 from omphalos.store.hashing import hash_file
 from omphalos.store.store import Store
 
 
 def checkout_run(
-    store: Store, run: Run, dest: Path, *, subpath: str | None = None, link: bool = False, force: bool = False
+    store: Store,
+    run: Run,
+    dest: Path,
+    *,
+    subpath: str | None = None,
+    link: bool = False,
+    reflink: Reflink | None = None,
+    force: bool = False,
 ) -> CheckoutCounts:
     """Write a run, or one file or folder of its payload, to ``dest``; each file is verified on the way.
 
+    ``link`` and ``reflink`` are those of ``store.checkout``.
+
     Raises:
+        ReflinkImpossible: the file system cannot share blocks, and ``reflink`` is ``always``.
         CheckoutConflict: something that differs is in the way and ``force`` is not set.
         ObjectMissing, ObjectDamaged, PathMissing: the store cannot give what was asked for.
     """
     tree = from_hex(run.manifest.tree)
     if subpath is not None:
-        return checkout(store, tree, dest, subpath=subpath.strip("/"), link=link, force=force)
+        return checkout(store, tree, dest, subpath=subpath.strip("/"), link=link, reflink=reflink, force=force)
     if os.path.lexists(dest):
-        return _update(store, run, dest, link=link, force=force)
+        return _update(store, run, dest, link=link, reflink=reflink, force=force)
     with building(dest.parent) as place:
         place.run.rmdir()
-        counts = checkout(store, tree, place.run, link=link)
+        counts = checkout(store, tree, place.run, link=link, reflink=reflink)
         written = _write_rest(store, run, place.run)
         publish(place.run, dest)
     return _sum(counts, written)
 
 
-def _update(store: Store, run: Run, dest: Path, *, link: bool, force: bool) -> CheckoutCounts:
+def _update(store: Store, run: Run, dest: Path, *, link: bool, reflink: Reflink | None, force: bool) -> CheckoutCounts:
     """Complete a directory that exists, after looking at everything that would be replaced."""
     rest = _differing_rest(run, dest)
     differing = [path for path, state in rest.items() if state == "modified"]
     if differing and not force:
         raise CheckoutConflict(differing, "save them, or repeat with --force")
-    counts = checkout(store, from_hex(run.manifest.tree), dest, link=link, force=force)
+    counts = checkout(store, from_hex(run.manifest.tree), dest, link=link, reflink=reflink, force=force)
     for path in differing:
         (dest / path).unlink()
     written = _write_rest(store, run, dest, only=set(rest))
@@ -54,7 +64,9 @@ def _update(store: Store, run: Run, dest: Path, *, link: bool, force: bool) -> C
 
 
 def _sum(counts: CheckoutCounts, written: tuple[int, int]) -> CheckoutCounts:
-    return CheckoutCounts(counts.files + written[0], counts.linked, counts.bytes + written[1], counts.unchanged)
+    return CheckoutCounts(
+        counts.files + written[0], counts.linked, counts.bytes + written[1], counts.unchanged, counts.cloned
+    )
 
 
 def _rest(manifest: Manifest) -> list[str]:

@@ -26,7 +26,7 @@ from omphalos.format.tree import TreeError
 from omphalos.store import durable
 from omphalos.store.durable import OBJECT_MODE, Disk, Incoming, temporary_name, translated
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, each_file, open_root, survey
-from omphalos.store.objects import ObjectStore, read_source
+from omphalos.store.objects import ObjectDamaged, ObjectStore, read_source
 from omphalos.store.store import Store
 from omphalos.store.trees import lookup, walk
 
@@ -36,6 +36,11 @@ _WORTH_FORKING: Final = 500
 
 File = tuple[str, int, ObjectId]
 State = Literal["added", "removed", "modified", "special"]
+Reflink = Literal["auto", "always"]
+# What file systems answer that cannot share blocks, or not between these two files.
+_NO_CLONE: Final = frozenset(
+    {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
+)
 
 
 class CheckoutConflict(OmphalosError):
@@ -50,14 +55,22 @@ class CheckoutConflict(OmphalosError):
         self.paths = paths
 
 
+class ReflinkImpossible(OmphalosError):
+    """Files were to share their blocks with the store, and the file system does not do that."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
+    id: ClassVar[str] = "reflinkImpossible"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckoutCounts:
-    """How many files were written (of those, hard-linked), how many bytes that was, and how many were right already."""
+    """How many files were written (of those hard-linked or cloned), their bytes, and how many were right already."""
 
     files: int
     linked: int
     bytes: int
     unchanged: int
+    cloned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ def checkout(
     *,
     subpath: str | None = None,
     link: bool = False,
+    reflink: Reflink | None = None,
     force: bool = False,
 ) -> CheckoutCounts:
     """Write the files of a tree under ``dest``, read-only, each verified, and durable when this returns.
@@ -86,10 +100,13 @@ def checkout(
             are left alone. With a ``subpath`` that is a file, the file to write.
         subpath: a file or folder of the tree to write instead of the whole.
         link: hard-link objects where the file system can, instead of copying.
+        reflink: let files share the blocks of the store's large objects, copy on write, so that they cost no space and
+            can still be changed; ``auto`` copies where the file system cannot. Objects in segments are always copied.
         force: replace files that differ.
 
     Raises:
         CheckoutConflict: files differ and ``force`` is not set, or a link, folder or special file is in the way.
+        ReflinkImpossible: the file system cannot share blocks, and ``reflink`` is ``always``.
         PathMissing: the tree has no ``subpath``.
         ObjectMissing, ObjectDamaged, KindMismatch, TreeError: the store cannot give what the tree names.
         StoreFull, StoreReadOnly, StoreIOError: the destination cannot be written.
@@ -103,13 +120,13 @@ def checkout(
     if root is not None:
         files = list(walk(store, root))
     folder = dest if root is not None else dest.parent
-    writer = _Writer(store, link)
+    writer = _Writer(store, link, reflink)
     with translated("checking out"):
         if os.path.lexists(folder):
             writer.update(folder, files, force)
         else:
             writer.fresh(folder, files)
-    return CheckoutCounts(writer.files, writer.linked, writer.bytes, writer.unchanged)
+    return CheckoutCounts(writer.files, writer.linked, writer.bytes, writer.unchanged, writer.cloned)
 
 
 def status(store: Store, tree_id: ObjectId, directory: Path) -> list[StatusEntry]:
@@ -221,13 +238,14 @@ class _Folders:
 class _Writer:
     """One checkout's work and counts."""
 
-    def __init__(self, store: Store, link: bool) -> None:
+    def __init__(self, store: Store, link: bool, reflink: Reflink | None) -> None:
         self._disk: Disk = store.disk
         self._objects: ObjectStore = store.objects
         self._link = link
+        self._reflink = reflink
         self._fresh = False  # nobody sees the folder yet, so files get their names at once
         self._again = False  # what is there may be half of a file
-        self.files = self.linked = self.bytes = self.unchanged = 0
+        self.files = self.linked = self.bytes = self.unchanged = self.cloned = 0
 
     def fresh(self, dest: Path, files: list[File]) -> None:
         """Write into a new folder beside ``dest`` and rename it there."""
@@ -322,7 +340,7 @@ class _Writer:
 
     def _write_shared(self, root: int, files: list[File]) -> None:
         """Write into the new folder with two processes, where there are files enough for two."""
-        if len(files) < _WORTH_FORKING or self._link:
+        if len(files) < _WORTH_FORKING or self._link or self._reflink:
             self._write(root, files)
             return
         half = len(files) // 2
@@ -369,7 +387,7 @@ class _Writer:
             self._put_new(folder, name, size, oid)
             return
         with Incoming(self._disk, None, prefix=PARTIAL_PREFIX, at=folder) as incoming:
-            if self._objects.copy_to(oid, incoming.fd) != size:
+            if self._fill(oid, incoming.fd) != size:
                 raise _wrong_size(name)
             incoming.commit(name, OBJECT_MODE)
 
@@ -379,12 +397,41 @@ class _Writer:
                 self._disk.remove(name, folder)
         fd = self._disk.create(name, folder)
         try:
-            if self._objects.copy_to(oid, fd) != size:
+            if self._fill(oid, fd) != size:
                 raise _wrong_size(name)
             self._disk.set_mode(fd, OBJECT_MODE)
             self._disk.sync_data(fd)
         finally:
             os.close(fd)
+
+    def _fill(self, oid: ObjectId, fd: int) -> int:
+        """Give an empty file the bytes of a blob, hashed; return how many."""
+        source = self._objects.loose.open(oid) if self._reflink else None
+        if source is None:
+            return self._objects.copy_to(oid, fd)
+        try:
+            try:
+                self._disk.clone(source, fd)
+            except OSError as problem:
+                if problem.errno not in _NO_CLONE:
+                    raise
+                if self._reflink == "always":
+                    raise ReflinkImpossible(
+                        f"files cannot share their blocks with the store here: {os.strerror(problem.errno).lower()}",
+                        hint="that takes btrfs or XFS, and one file system for both; 'auto' copies instead",
+                        undone="nothing more was written",
+                    ) from problem
+                return self._objects.copy_to(oid, fd)
+            size, state = os.fstat(source).st_size, hasher("blob")
+            for chunk in read_source(source, oid.hex()):  # the very blocks that the new file has
+                state.update(chunk)
+        finally:
+            os.close(source)
+        if state.digest() != oid:
+            self._objects.check(oid, "blob")
+            raise ObjectDamaged(oid, ObjectId(state.digest()))
+        self.cloned += 1
+        return size
 
     def _put_link(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
         self._objects.check(oid, "blob")

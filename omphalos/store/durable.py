@@ -36,6 +36,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 
 OBJECT_MODE: Final = 0o444
 REF_MODE: Final = 0o644
+FICLONE: Final = 0x40049409  # of linux/fs.h; Python has no name for it before 3.14
 _TEMP_BYTES: Final = 8
 _TEMP_NAME: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
@@ -120,6 +121,10 @@ class Disk:
     def link(self, source: Path, target: str, at: int) -> None:
         """Give an existing file a second name inside the open folder ``at``."""
         os.link(source, target, dst_dir_fd=at, follow_symlinks=False)
+
+    def clone(self, source: int, target: int) -> None:
+        """Let an open, empty file share the blocks of another (FICLONE, ioctl_ficlone(2)); either may change alone."""
+        fcntl.ioctl(target, FICLONE, source)
 
     def make_folder(self, path: str | Path, at: int | None = None) -> None:
         """Make one folder, which must not exist."""

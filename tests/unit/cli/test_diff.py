@@ -74,7 +74,7 @@ def test_summary(call: "Call", store: Path, first: str) -> None:
     assert said.code == 1
     assert "  synthetic.seed: 1 -> 2" in lines
     assert lines.index("cause: configuration changed") < next(
-        at for at, line in enumerate(lines) if re.fullmatch(r"\d+ modified", line)
+        at for at, line in enumerate(lines) if re.search(r"\d+ modified", line)
     )
     table = re.compile(r"normalized/trade_feed\.parquet: \d+ -> \d+ rows by shipment_id: ")
     assert any(table.match(line) for line in lines)
