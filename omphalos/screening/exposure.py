@@ -123,3 +123,30 @@ def build_entity_scores(con: Con, currency: str) -> None:
         {"currency": currency},
     )
     con.execute("DROP TABLE temp.exposure_sums")
+
+
+def build_entity_facts(con: Con) -> None:
+    """Make ``entity_facts``: what beyond names connects each entity of ``entity_scores``, and the flags around it.
+
+    Counts of distinct parties by identifier, address and conflict, of listed links, and of shipments with a red flag
+    other than the match itself. Reads ``entity_scores``, ``entity_matches``, ``match_facts``, ``entity_links`` and
+    ``shipment_flags``.
+    """
+    con.execute("""
+        CREATE OR REPLACE TABLE entity_facts AS
+        WITH facts AS (
+            SELECT entity_id, count(DISTINCT party_id) FILTER (fact = 'IDENTIFIER') AS identified,
+                   count(DISTINCT party_id) FILTER (fact = 'ADDRESS_MATCH') AS addressed,
+                   count(DISTINCT party_id) FILTER (fact = 'IDENTIFIER_CONFLICT') AS conflicting
+            FROM match_facts GROUP BY entity_id),
+        links AS (SELECT entity_id, count(*) AS links FROM entity_links GROUP BY entity_id),
+        flagged AS (
+            SELECT m.entity_id, count(DISTINCT m.shipment_id) AS shipments, count(DISTINCT f.flag) AS flags
+            FROM entity_matches m JOIN shipment_flags f USING (shipment_id) WHERE f.flag <> 'listedParty'
+            GROUP BY m.entity_id)
+        SELECT s.entity_id, coalesce(identified, 0)::BIGINT AS identifier_parties,
+               coalesce(addressed, 0)::BIGINT AS address_parties, coalesce(conflicting, 0)::BIGINT AS conflict_parties,
+               coalesce(links, 0)::BIGINT AS links, coalesce(g.shipments, 0)::BIGINT AS flagged_shipments,
+               coalesce(g.flags, 0)::BIGINT AS flags
+        FROM entity_scores s LEFT JOIN facts USING (entity_id) LEFT JOIN links USING (entity_id)
+        LEFT JOIN flagged g USING (entity_id) ORDER BY s.entity_id""")

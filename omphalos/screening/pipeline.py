@@ -18,7 +18,7 @@ import duckdb
 from omphalos.format import strictjson
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
-from omphalos.screening.exposure import build_entity_matches, build_entity_scores
+from omphalos.screening.exposure import build_entity_facts, build_entity_matches, build_entity_scores
 from omphalos.screening.feeds import decode_feed, load_raw
 from omphalos.screening.flags import build_shipment_flags, flags_report
 from omphalos.screening.job import FeedSpec, RegistrySpec, ReviewSpec
@@ -84,6 +84,7 @@ _PARQUET_FILES: Final = (
     ("party_matches", "matches", "matches"),
     ("entity_matches", "matches", "matches"),
     ("entity_scores", "scores", "scores"),
+    ("entity_facts", "scores", "scores"),
     ("shipment_flags", "flags", "flags"),
     ("review", "review", "review"),
 )
@@ -204,6 +205,7 @@ def screen(
         build_entity_scores(con, currency)
         build_shipment_flags(con)
         _hold_to_contract(con, "shipment_flags")
+        build_entity_facts(con)
         progress("review")
         decided = apply_decisions(con, inputs.review)
         build_party_flags(con)

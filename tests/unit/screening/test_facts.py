@@ -156,3 +156,10 @@ def test_the_page_lists_the_codes_of_facts() -> None:
 
     for reason in FACT_REASONS:
         assert f"| `{reason.code}` | {'against' if reason.against else ''} | {reason.meaning} |" in page
+
+
+def test_the_exposure_of_an_entity_counts_its_facts(run: Path) -> None:
+    """Per entity: parties by identifier, by address, in conflict."""
+    found = rows(run, "SELECT entity_id, identifier_parties, address_parties, conflict_parties FROM {entity_facts}")
+
+    assert [("l:1", 1, 0, 0), ("l:2", 1, 0, 0), ("l:3", 0, 0, 1), ("l:4", 1, 0, 0), ("l:5", 0, 2, 0)] == found
