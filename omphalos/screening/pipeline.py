@@ -24,6 +24,7 @@ from omphalos.screening.flags import build_shipment_flags, flags_report
 from omphalos.screening.job import FeedSpec, RegistrySpec, ReviewSpec
 from omphalos.screening.match import match_parties
 from omphalos.screening.match.beyond import FACT_TABLES, match_beyond_names
+from omphalos.screening.match.hygiene import build_hygiene, hygiene_report
 from omphalos.screening.match.ownership import resolve_relations
 from omphalos.screening.match.params import MatchParams
 from omphalos.screening.normalize.countries import country_code
@@ -79,6 +80,8 @@ _PARQUET_FILES: Final = (
     ("registry_addresses", "normalized", "registry"),
     ("registry_identifiers", "normalized", "registry"),
     ("registry_relations", "normalized", "registry"),
+    ("registry_hygiene", "normalized", "registry"),
+    ("registry_links", "normalized", "registry"),
     ("match_facts", "matches", "matches"),
     ("entity_links", "matches", "matches"),
     ("party_matches", "matches", "matches"),
@@ -197,7 +200,8 @@ def screen(
         progress("match")
         report = match_parties(con, match, resources.threads)
         facts = match_beyond_names(con, _mapped(inputs.feed), match)
-        for table in FACT_TABLES:
+        build_hygiene(con)
+        for table in (*FACT_TABLES, "registry_hygiene", "registry_links"):
             _hold_to_contract(con, table)
         progress("score")
         currency = inputs.feed.currency or DEFAULT_CURRENCY
@@ -218,6 +222,7 @@ def screen(
         _report(run, done, "matching", reports.matching(con, report, match, truth))
         _report(run, done, "facts", facts)
         _report(run, done, "red_flags", flags_report(con))
+        _report(run, done, "hygiene", hygiene_report(con))
         _report(run, done, "scoring", reports.scoring(con, currency))
         _report(run, done, "decisions", decisions_report(con, decided))
         _evidence(con, run, inputs, match, done)
