@@ -8,11 +8,13 @@ request; a reader that has gone away is no error, and does not hide a verdict fr
 import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -382,7 +384,11 @@ def entry() -> None:
     """Run the program and leave the process with its exit code."""
     read_names_as_utf8()
     prepare()
-    code = run(sys.argv[1:])
+    try:
+        _listen()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it was being said that it was interrupted
+        code = Exit.INTERRUPTED
     if code is Exit.INTERRUPTED:
         # Not through the interpreter's exit: it may remember an interrupt that passed through compiled code as
         # unhandled and die of the signal, or wait for threads of a library that are still at work.
@@ -390,6 +396,22 @@ def entry() -> None:
         _close_index()
         os._exit(int(code))
     sys.exit(int(code))
+
+
+def _listen() -> None:
+    """Let an interrupt, and a request to terminate, unwind what is in progress, so that nothing of it is left.
+
+    A second request to terminate is not heard; a second interrupt is. Who ignored a signal goes on ignoring it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _close_index() -> None:

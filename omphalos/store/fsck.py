@@ -7,6 +7,8 @@ segment whole, after its intact records were copied); repair takes bytes only if
 a budget left out is said.
 """
 
+import contextlib
+import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +17,9 @@ from typing import Any, BinaryIO, Final
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.findings import FindingId
-from omphalos.format.ids import KINDS, Kind, ObjectId, from_hex, hasher, is_prefix
+from omphalos.format.ids import KINDS, Kind, ObjectId, from_hex, hasher, is_prefix, object_id
+from omphalos.format.manifest import decode_manifest
+from omphalos.format.tree import build_tree
 from omphalos.store import durable, scrub
 from omphalos.store.closure import Met, closure
 from omphalos.store.durable import temporary_name, translated
@@ -25,6 +29,7 @@ from omphalos.store.rewrite import rewrite
 from omphalos.store.sources import BUFFER_BYTES
 from omphalos.store.store import Store
 
+MANIFEST_NAME: Final = "manifest.json"
 WORKERS: Final = 2
 _AT_ONCE: Final = 2048
 MAX_PLACES: Final = 100  # refs and paths named for one object; further ones are counted
@@ -334,22 +339,36 @@ def _repair(
     todo: dict[ObjectId, Kind] = {}
     for damaged, _, _ in bad.values():
         todo[ObjectId(bytes.fromhex(damaged))] = "blob"
-    todo |= missing
+    todo |= missing | _methods(store)
     mended: set[str] = set()
-    for _ in range(1 + len(report.problems)):
+    tried: set[ObjectId] = set()
+    while todo:
+        tried |= todo.keys()
         with store.objects.batch():
             mended |= {oid.hex() for oid, kind in sorted(todo.items()) if _mend(store, sources, oid, kind)}
         # A tree that is there again may name more that is missing.
         again = FsckReport()
-        more = {oid: kind for oid, kind in _follow(store, {}, again).items() if oid.hex() not in mended}
-        fresh = more.keys() - todo.keys()
+        more = _follow(store, {}, again) | _methods(store)
+        more = {oid: kind for oid, kind in more.items() if oid.hex() not in mended}
+        fresh = more.keys() - tried
         known = {(problem.id, problem.object) for problem in report.problems}
         report.problems += [p for p in again.problems if p.object and (p.id, p.object) not in known and fresh]
-        if not fresh:
-            break
         todo = {oid: more[oid] for oid in fresh}
     for problem in report.problems:
         problem.repaired |= problem.object in mended
+
+
+def _methods(store: Store) -> dict[ObjectId, Kind]:
+    """Return the methods of runs that the store does not hold: no fault of the store, and worth having."""
+    found: dict[ObjectId, Kind] = {}
+    for name in store.refs.list("runs/"):
+        with contextlib.suppress(OmphalosError):
+            oid = store.refs.get(name)
+            if oid is not None:
+                method = from_hex(decode_manifest(store.objects.read("run", oid)).plan.method)
+                if not store.objects.has(method):
+                    found[method] = "tree"
+    return found
 
 
 def _mend(store: Store, sources: list[Source], oid: ObjectId, kind: Kind) -> bool:
@@ -384,20 +403,44 @@ def from_store(other: Store) -> Source:
 
 
 def from_folder(folder: Path) -> Source:
-    """Return a source that takes blobs from any file under a folder (hashed once), or named by its id."""
+    """Return a source that takes objects from a folder: any file (hashed once), one named by its id, and the nodes.
+
+    The nodes of trees are computed from the files, of the folder as it is and, in a run directory, of the payload that
+    its manifest lists; the manifest itself stands for the run object.
+    """
     known: dict[ObjectId, Path] = {}
+    files: dict[str, tuple[int, ObjectId]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
-                state = hasher("blob")
+                state, size = hasher("blob"), 0
                 while chunk := stream.read(BUFFER_BYTES):
                     state.update(chunk)
-            known.setdefault(ObjectId(state.digest()), path)
+                    size += len(chunk)
+            oid = ObjectId(state.digest())
+            known.setdefault(oid, path)
+            files[path.relative_to(folder).as_posix()] = size, oid
             if len(path.name) == 64 and is_prefix(path.name):
                 known.setdefault(from_hex(path.name), path)
+    nodes = _nodes(files)
+    with contextlib.suppress(OmphalosError, OSError):
+        data = (folder / MANIFEST_NAME).read_bytes()
+        manifest = decode_manifest(data)
+        nodes[object_id("run", data)] = data
+        control = {file.path for file in manifest.control} | {MANIFEST_NAME}
+        nodes |= _nodes({path: known for path, known in files.items() if path not in control})
 
     def find(oid: ObjectId) -> BinaryIO | None:
         path = known.get(oid)
-        return path.open("rb") if path is not None else None
+        if path is None:
+            return io.BytesIO(nodes[oid]) if oid in nodes else None
+        return path.open("rb")
 
     return find
+
+
+def _nodes(files: dict[str, tuple[int, ObjectId]]) -> dict[ObjectId, bytes]:
+    """Return the nodes of the tree of some files, none where they cannot be a tree."""
+    with contextlib.suppress(OmphalosError):
+        return {node.id: node.data for node in build_tree((path, *rest) for path, rest in files.items())}
+    return {}

@@ -55,6 +55,13 @@ class GcRefused(OmphalosError):
     id: ClassVar[str] = "gcRefused"
 
 
+class NoRunToHold(OmphalosError):
+    """There is no run of this name."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.NOT_FOUND
+    id: ClassVar[str] = "runMissing"
+
+
 class LogBroken(OmphalosError):
     """The log of deletions is not a chain."""
 
@@ -294,12 +301,12 @@ def hold(store: Store, run_id: str) -> ObjectId:
     """Put a hold on a run: until it is released neither its ref nor anything it leads to can go.
 
     Raises:
-        GcRefused: there is no such run.
+        NoRunToHold: there is no such run.
         RefLocked, StoreFull, StoreReadOnly, StoreIOError: the refs cannot be written.
     """
     oid = store.refs.get(f"runs/{run_id}")
     if oid is None:
-        raise GcRefused(f"no run {run_id!r} to hold", hint="`omphalos log` lists the runs")
+        raise NoRunToHold(f"no run {run_id!r} to hold", hint="`omphalos log` lists the runs")
     if store.refs.get(HOLDS + run_id) != oid:
         store.refs.set(HOLDS + run_id, oid, old=store.refs.get(HOLDS + run_id))
     return oid

@@ -163,18 +163,41 @@ def test_color_on_a_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in on_terminal("log", TERM="dumb")[2]
 
 
-def test_an_interrupt_as_json(store: Path) -> None:
-    """An interrupt of a JSON run is one JSON line on stderr, whenever in the work it comes."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_as_json(store: Path, number: signal.Signals) -> None:
+    """An interrupt of a JSON run, or a request to terminate, is one JSON line on stderr, and leaves nothing."""
     child = subprocess.Popen([*PROGRAM, *LONG_RUN, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = store / "artifacts" / "runs"
     while child.poll() is None and not list(folder.glob(".building-*/run")):
         os.sched_yield()
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     out, err = child.communicate(timeout=100)
     assert (child.returncode, out) == (130, "")
     (line,) = err.splitlines()
     assert json.loads(line)["id"] == "interrupted"
     assert not list(folder.glob(".building-*"))
+
+
+EARLY = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+sys.meta_path.insert(0, Finder())
+from omphalos.__main__ import entry
+sys.argv[3:] = ["log"]
+entry()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("module", ["omphalos.cli.main", "click", "omphalos.cli.output", "omphalos.format.errors"])
+def test_an_interrupt_while_it_is_loaded(module: str, name: str) -> None:
+    """An interrupt in the first moments, while modules are imported, ends with 130, one line, and no traceback."""
+    command = [sys.executable, "-c", EARLY, module, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
 class _Recorder(Out):

@@ -1,5 +1,6 @@
 """fsck finds and repairs, gc names before it frees, a hold keeps a run, and the index can be made anew."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,40 @@ def test_damage_is_found_and_repaired(call: Call, store: Path, reference: Path) 
     assert 0 == call("verify", "latest").code
 
 
+@pytest.mark.parametrize("source", ["run directory", "store", "remote"])
+def test_a_run_that_is_gone_is_repaired(
+    call: Call, store: Path, reference: Path, first: str, tmp_path: Path, source: str
+) -> None:
+    """A ref whose objects are all gone leads to a whole run again, out of its directory, a store, or a bare remote."""
+    (other,) = {path.name for path in (store / "refs" / "runs").iterdir()} - {first}
+    (store / "refs" / "runs" / other).unlink()
+    shutil.copytree(store / "artifacts" / "runs" / first, tmp_path / "directory")
+    (tmp_path / "remote" / "refs").mkdir(parents=True)
+    shutil.copytree(reference / "objects" / "packs", tmp_path / "remote" / "objects" / "packs")
+    shutil.copytree(reference / "objects" / "large", tmp_path / "remote" / "objects" / "large")
+    for name in ("packs", "large", "index"):
+        shutil.rmtree(store / "objects" / name)
+    (store / "objects" / "large").mkdir()
+    assert ["refDangling"] == [problem["id"] for problem in call("fsck", "--json").document["problems"]]
+
+    place = {"run directory": tmp_path / "directory", "store": reference, "remote": tmp_path / "remote"}[source]
+    assert 0 == call("fsck", "--repair", "--from", str(place)).code
+    assert [] == call("fsck", "--json").document["problems"]
+    said = call("verify", first)
+    if source == "run directory":  # which holds everything but the code that made it
+        assert ["  ERROR objectMissing method"] == [
+            line.partition(":")[0] for line in said.out.splitlines() if "ERROR" in line
+        ]
+    else:
+        assert 0 == said.code
+
+
+def test_a_hold_needs_a_run(call: Call, store: Path) -> None:
+    """A hold on a run that is not there is refused as not found."""
+    assert 10 == call("hold", "add", "nosuchrun-0123456789ab").code
+    assert 10 == call("hold", "release", "nosuchrun-0123456789ab").code
+
+
 @pytest.mark.parametrize("argv", [["--repair"], ["--from", "."]])
 def test_repair_needs_a_source(call: Call, store: Path, argv: list[str]) -> None:
     """Repair without a source, or a source without repair, is a usage error."""
@@ -76,8 +111,6 @@ def test_a_held_run_stays(call: Call, store: Path, first: str) -> None:
 
 def test_the_index_can_be_made_anew(call: Call, store: Path) -> None:
     """After the index is gone everything is found again, and a rebuild says what it read."""
-    import shutil
-
     shutil.rmtree(store / "objects" / "index", ignore_errors=True)
 
     assert {"segments", "objects"} <= set(call("index", "rebuild", "--json").document)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from omphalos.format.ids import ObjectId
-from omphalos.store.gc import GcBusy, GcRefused, LogBroken, _alone, deletions, gc, hold, holds, release
+from omphalos.store.gc import GcBusy, GcRefused, LogBroken, NoRunToHold, _alone, deletions, gc, hold, holds, release
 from omphalos.store.objects import ObjectMissing
 from omphalos.store.refs import RefHeld
 from omphalos.store.store import Store
@@ -131,7 +131,7 @@ def test_a_hold(store: Store, tmp_path: Path) -> None:
     release(store, "r-000000000000")
     store.refs.delete("runs/r-000000000000", old=run)
     assert [oid for oid, _ in gc(store).freed] == [run]
-    with pytest.raises(GcRefused):
+    with pytest.raises(NoRunToHold):
         hold(store, "r-000000000000")
 
 
