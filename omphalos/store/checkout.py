@@ -1,10 +1,11 @@
 """Trees as files: writing one into a folder, and comparing a folder with one.
 
 Rules of this file: every path was judged before the first byte is written; folders are opened one component at a time,
-relative to an open folder, with ``O_NOFOLLOW``; each file is hashed while it is written and gets its name only when it
-is right and durable. Where the destination does not exist, everything is written beside it and appears by one rename:
-the whole checkout, or none. A file that differs is never replaced unless the caller says so, and then by rename, so
-that a hard link elsewhere (the store's own object, perhaps) keeps its bytes.
+relative to an open folder, with ``O_NOFOLLOW``; the bytes of each file are hashed before they are written. Where the
+destination does not exist, everything is written beside it and appears by one rename: the whole checkout, or none. Its
+bytes are waited for only if the caller says so: they can be had again from the store. In a destination that exists each
+file is on the disk before it gets its name. One that differs is never replaced unless the caller says so, and then by
+rename, so that a hard link elsewhere (the store's own object, perhaps) keeps its bytes.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from omphalos.format.tree import TreeError
 from omphalos.store import durable
 from omphalos.store.durable import OBJECT_MODE, Disk, Incoming, temporary_name, translated
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, each_file, open_root, survey
+from omphalos.store.links import CANNOT, Links
 from omphalos.store.objects import ObjectDamaged, ObjectStore, read_source
 from omphalos.store.store import Store
 from omphalos.store.trees import lookup, walk
@@ -90,8 +92,9 @@ def checkout(
     link: bool = False,
     reflink: Reflink | None = None,
     force: bool = False,
+    sync: bool = False,
 ) -> CheckoutCounts:
-    """Write the files of a tree under ``dest``, read-only, each verified, and durable when this returns.
+    """Write the files of a tree under ``dest``, read-only, each verified.
 
     Args:
         store: where the tree and its blobs are.
@@ -99,10 +102,12 @@ def checkout(
         dest: the folder to fill; made, with its parents, if it does not exist. Files in it that the tree does not name
             are left alone. With a ``subpath`` that is a file, the file to write.
         subpath: a file or folder of the tree to write instead of the whole.
-        link: hard-link objects where the file system can, instead of copying.
+        link: hard-link objects where the file system can, instead of copying; what was linked before and has not been
+            written to since is not read again (see ``links``).
         reflink: let files share the blocks of the store's large objects, copy on write, so that they cost no space and
             can still be changed; ``auto`` copies where the file system cannot. Objects in segments are always copied.
         force: replace files that differ.
+        sync: return only when all of it is on the disk.
 
     Raises:
         CheckoutConflict: files differ and ``force`` is not set, or a link, folder or special file is in the way.
@@ -120,8 +125,7 @@ def checkout(
     if root is not None:
         files = list(walk(store, root))
     folder = dest if root is not None else dest.parent
-    writer = _Writer(store, link, reflink)
-    with translated("checking out"):
+    with translated("checking out"), contextlib.closing(_Writer(store, link, reflink, sync)) as writer:
         if os.path.lexists(folder):
             writer.update(folder, files, force)
         else:
@@ -183,9 +187,11 @@ def _is_blob(fd: int, name: str, size: int, oid: ObjectId) -> bool:
 class _Folders:
     """The chain of open folders from a root to where work goes on, as paths come in order."""
 
-    def __init__(self, disk: Disk, root: int, *, make: bool) -> None:
+    def __init__(self, disk: Disk, root: int, *, make: bool, sync: bool = True, sweep: bool = True) -> None:
         self._disk = disk
         self._make = make
+        self._sync = sync
+        self._sweep = sweep
         self._names: list[str] = []
         self._fds = [root]
 
@@ -209,7 +215,7 @@ class _Folders:
                 return None
             self._names.append(name)
             self._fds.append(fd)
-            if self._make:
+            if self._make and self._sweep:
                 durable.sweep(self._disk, fd, PARTIAL_PREFIX)
         return self._fds[-1]
 
@@ -218,15 +224,15 @@ class _Folders:
             self._names.pop()
             fd = self._fds.pop()
             try:
-                if self._make:
+                if self._make and self._sync:
                     self._disk.sync_folder(fd)
             finally:
                 os.close(fd)
 
     def finish(self) -> None:
-        """Make everything durable, the root's names last."""
+        """Close what is open below the root; what was made is made durable where that is wanted, the root last."""
         self._leave(0)
-        if self._make:
+        if self._make and self._sync:
             self._disk.sync_folder(self._fds[0])
 
     def abandon(self) -> None:
@@ -238,13 +244,16 @@ class _Folders:
 class _Writer:
     """One checkout's work and counts."""
 
-    def __init__(self, store: Store, link: bool, reflink: Reflink | None) -> None:
+    def __init__(self, store: Store, link: bool, reflink: Reflink | None, sync: bool) -> None:
         self._disk: Disk = store.disk
         self._objects: ObjectStore = store.objects
         self._link = link
         self._reflink = reflink
-        self._fresh = False  # nobody sees the folder yet, so files get their names at once
+        self._sync = sync
+        self._small = Links(store.disk, store.root / "objects" / "links")
+        self._large = Links(store.disk, store.objects.loose.folder)
         self._again = False  # what is there may be half of a file
+        self._moded = False  # a file that is made with a mode has it, whatever the umask
         self.files = self.linked = self.bytes = self.unchanged = self.cloned = 0
 
     def fresh(self, dest: Path, files: list[File]) -> None:
@@ -252,15 +261,15 @@ class _Writer:
         durable.make_folders(self._disk, dest.parent)
         _sweep_folders(dest.parent)
         with self._partial(dest.parent) as (partial, fd):
-            self._fresh = True
-            self._write_shared(fd, files)
+            self._share_new(fd, files)
             try:
                 self._disk.rename(partial, dest)
             except OSError as problem:
                 if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise CheckoutConflict([dest.name], "it appeared meanwhile; look at it, then repeat") from None
                 raise
-            durable.sync_folder(self._disk, dest.parent)
+            if self._sync:
+                durable.sync_folder(self._disk, dest.parent)
 
     @contextlib.contextmanager
     def _partial(self, parent: Path) -> Iterator[tuple[Path, int]]:
@@ -338,30 +347,63 @@ class _Writer:
             folders.abandon()
         return missing, differing, blocked
 
-    def _write_shared(self, root: int, files: list[File]) -> None:
+    def _share_new(self, root: int, files: list[File]) -> None:
         """Write into the new folder with two processes, where there are files enough for two."""
-        if len(files) < _WORTH_FORKING or self._link or self._reflink:
-            self._write(root, files)
+        if len(files) < _WORTH_FORKING or self._reflink:
+            self._write_new(root, files)
             return
         half = len(files) // 2
+        ours, theirs = os.pipe()
         pid = os.fork()
         if not pid:
             code = 1
             try:
-                self._write(root, files[half:])
+                self._write_new(root, files[half:])
+                os.write(theirs, self.linked.to_bytes(8, "little"))
                 code = 0
             finally:
                 os._exit(code)
+        os.close(theirs)
         try:
-            self._write(root, files[:half])
+            self._write_new(root, files[:half])
         finally:
+            with os.fdopen(ours, "rb") as stream:
+                linked = int.from_bytes(stream.read(), "little")
             failed = os.waitpid(pid, 0)[1]
         if failed:  # do it again here, to fail (or not) with a reason
             self._again = True
-            self._write(root, files[half:])
+            self._write_new(root, files[half:])
             return
+        self.linked += linked
         self.files += len(files) - half
         self.bytes += sum(size for _, size, _ in files[half:])
+
+    def _write_new(self, root: int, files: list[File]) -> None:
+        """Write into a folder that nobody else sees yet: every file gets its name at once."""
+        folders = _Folders(self._disk, root, make=True, sync=self._sync, sweep=False)
+        folder, current = root, ""
+        found = contextlib.closing(self._objects.read_blobs(oid for _, _, oid in files))
+        try:
+            with found as views:
+                for path, size, oid in files:
+                    above, _, name = path.rpartition("/")
+                    if above != current:
+                        entered = folders.enter(above.split("/") if above else [])
+                        if entered is None:
+                            raise CheckoutConflict([path], "its folder went away meanwhile")
+                        folder, current = entered, above
+                    if self._again:
+                        with contextlib.suppress(FileNotFoundError):
+                            self._disk.remove(name, folder)
+                    if self._link and self._linked(folder, name, size, oid):
+                        self.linked += 1
+                    else:
+                        self._put_new(folder, name, size, oid, None if self._link else next(views))
+                    self.files += 1
+                    self.bytes += size
+            folders.finish()
+        finally:
+            folders.abandon()
 
     def _write(self, root: int, files: list[File]) -> None:
         durable.sweep(self._disk, root, PARTIAL_PREFIX)
@@ -383,24 +425,27 @@ class _Writer:
         if self._link and self._put_link(folder, name, size, oid):
             self.linked += 1
             return
-        if self._fresh:
-            self._put_new(folder, name, size, oid)
-            return
         with Incoming(self._disk, None, prefix=PARTIAL_PREFIX, at=folder) as incoming:
             if self._fill(oid, incoming.fd) != size:
                 raise _wrong_size(name)
             incoming.commit(name, OBJECT_MODE)
 
-    def _put_new(self, folder: int, name: str, size: int, oid: ObjectId) -> None:
-        if self._again:
-            with contextlib.suppress(FileNotFoundError):
-                self._disk.remove(name, folder)
-        fd = self._disk.create(name, folder)
+    def _put_new(self, folder: int, name: str, size: int, oid: ObjectId, data: memoryview | None) -> None:
+        fd = self._disk.create(name, folder, OBJECT_MODE)
         try:
-            if self._fill(oid, fd) != size:
+            if data is None:
+                written = self._fill(oid, fd)
+            else:
+                written = len(data)
+                durable.write_all(self._disk, fd, data)
+            if written != size:
                 raise _wrong_size(name)
-            self._disk.set_mode(fd, OBJECT_MODE)
-            self._disk.sync_data(fd)
+            if not self._moded:
+                self._moded = stat.S_IMODE(os.fstat(fd).st_mode) == OBJECT_MODE
+            if not self._moded:
+                self._disk.set_mode(fd, OBJECT_MODE)
+            if self._sync:
+                self._disk.sync_data(fd)
         finally:
             os.close(fd)
 
@@ -434,18 +479,42 @@ class _Writer:
         return size
 
     def _put_link(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
-        self._objects.check(oid, "blob")
-        if self._objects.size(oid) != size:
-            raise _wrong_size(name)
         temporary = PARTIAL_PREFIX + temporary_name()
-        if not self._objects.link_to(oid, folder, temporary):
-            return False
         try:
+            if not self._linked(folder, temporary, size, oid):
+                return False
             self._disk.rename(temporary, name, folder)
         finally:
             with contextlib.suppress(FileNotFoundError):  # still there if the rename failed, or if both are one file
                 self._disk.remove(temporary, folder)
         return True
+
+    def _linked(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
+        """Give the file of an object a new name, the file made first where there is none; False where that cannot be.
+
+        Raises:
+            ObjectMissing, ObjectDamaged, KindMismatch, TreeError: the store cannot give what the tree names.
+        """
+        try:
+            if self._small.link(oid, size, folder, name) or self._large.link(oid, size, folder, name):
+                return True
+            self._objects.check(oid, "blob")
+            if self._objects.size(oid) != size:
+                raise _wrong_size(name)
+            if self._objects.loose.has(oid):
+                self._disk.link(self._objects.loose.path(oid), name, folder)
+                return True
+            self._small.make(oid, self._objects.read("blob", oid))
+            return self._small.link(oid, size, folder, name)
+        except OSError as problem:
+            if problem.errno in CANNOT:
+                return False
+            raise
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._small.close()
+        self._large.close()
 
 
 def _wrong_size(name: str) -> TreeError:

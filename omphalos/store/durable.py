@@ -94,9 +94,9 @@ def translated(doing: str) -> Iterator[None]:
 class Disk:
     """The system calls that change a disk, one method each; paths may be relative to an open folder ``at``."""
 
-    def create(self, path: str | Path, at: int | None = None) -> int:
-        """Make a new file, which must not exist, and return a descriptor for writing."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=at)
+    def create(self, path: str | Path, at: int | None = None, mode: int = 0o600) -> int:
+        """Make a new file, which must not exist, and return a descriptor for writing; the umask narrows ``mode``."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
         """Write some of ``data`` and return how many bytes were taken."""
@@ -118,9 +118,13 @@ class Disk:
         """Give a file its last name, replacing what stood there, in one step."""
         os.rename(source, target, src_dir_fd=at, dst_dir_fd=at)
 
-    def link(self, source: Path, target: str, at: int) -> None:
+    def link(self, source: str | Path, target: str, at: int, source_at: int | None = None) -> None:
         """Give an existing file a second name inside the open folder ``at``."""
-        os.link(source, target, dst_dir_fd=at, follow_symlinks=False)
+        os.link(source, target, src_dir_fd=source_at, dst_dir_fd=at, follow_symlinks=False)
+
+    def set_time(self, fd: int, when: int) -> None:
+        """Set both times of an open file, in nanoseconds."""
+        os.utime(fd, ns=(when, when))
 
     def clone(self, source: int, target: int) -> None:
         """Let an open, empty file share the blocks of another (FICLONE, ioctl_ficlone(2)); either may change alone."""
@@ -213,6 +217,10 @@ class Incoming:
     def commit(self, target: str | Path, mode: int) -> None:
         """Steps 3 to 5 of the contract; the caller still owes the fsync of the folder."""
         self._disk.sync_data(self.fd)
+        self.publish(target, mode)
+
+    def publish(self, target: str | Path, mode: int) -> None:
+        """Steps 4 and 5 alone, for a file that may be lost with the power."""
         self._disk.set_mode(self.fd, mode)
         self._disk.rename(self.path, target, self._at)
         self._committed = True

@@ -32,6 +32,7 @@ from omphalos.store import durable
 from omphalos.store.closure import closure
 from omphalos.store.durable import StoreReadOnly, translated, write_all
 from omphalos.store.leases import held
+from omphalos.store.links import Links
 from omphalos.store.records import Record
 from omphalos.store.refs import HOLDS
 from omphalos.store.rewrite import rewrite
@@ -201,6 +202,9 @@ def _sweep(
     catalog.ask(lambda index: index.while_condemned(files, throw))
     if problems:
         raise problems[0]
+    links = Links(disk, store.root / "objects" / "links")
+    for oid in ready:
+        links.forget(oid)
     for folder in sorted({loose.path(oid).parent for oid in gone}):
         durable.sync_folder(disk, folder)
     segments = {place.segment for place in swept.values()}

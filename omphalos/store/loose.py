@@ -15,6 +15,7 @@ from typing import Final
 from omphalos.format.ids import HEX_DIGITS, ObjectId
 from omphalos.store import durable
 from omphalos.store.durable import OBJECT_MODE, Disk, Incoming
+from omphalos.store.links import VERIFIED_NS
 
 OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEX = frozenset("0123456789abcdef")
@@ -75,6 +76,7 @@ class Loose:
 
     def admit(self, incoming: Incoming, oid: ObjectId) -> None:
         """Give a file on its way in its last name; its folder's fsync is owed."""
+        self._disk.set_time(incoming.fd, VERIFIED_NS)  # its bytes were hashed: see ``links``
         incoming.commit(self._shard(oid) / oid.hex()[2:], OBJECT_MODE)
 
     def pay(self) -> None:

@@ -20,10 +20,12 @@ import hashlib
 import heapq
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from blake3 import blake3
 
 from omphalos.format.ids import KINDS, SHORT_DIGITS, IdError, Kind, ObjectId, hasher, is_prefix, object_id
 from omphalos.store import durable, packs, sources
@@ -34,6 +36,7 @@ from omphalos.store.index import Entry, Place
 from omphalos.store.leases import Lease
 from omphalos.store.loose import Loose
 from omphalos.store.packs import PackWriter
+from omphalos.store.records import HEADER_BYTES, Window
 from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
 
 __all__ = [
@@ -52,6 +55,8 @@ __all__ = [
 
 PACK_LIMIT: Final = 64 * 1024
 _PENDING: Final = 1 << 16
+_AT_ONCE: Final = 1024
+_NONE: Final = memoryview(b"")
 _KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumerate(KINDS)}
 
 
@@ -440,6 +445,31 @@ class ObjectStore:
                 raise KindMismatch(oid, kind, other)
         raise ObjectDamaged(oid, object_id(kind, data), place)
 
+    def read_blobs(self, oids: Iterable[ObjectId]) -> Generator[memoryview | None]:
+        """Yield the bytes of many small blobs in order, hashed; each is good until the next is asked for.
+
+        None stands for what is not found intact in the place the index names: ``read`` and ``copy_to`` look further.
+        """
+        rest, windows = iter(oids), dict[str, Window | None]()
+        try:
+            while some := list(itertools.islice(rest, _AT_ONCE)):
+                places = self.places(some)
+                for oid in some:
+                    place = places.get(oid)
+                    if place is None or place.kind:
+                        yield None
+                        continue
+                    name = place.segment
+                    if name not in windows:
+                        windows[name] = self.catalog.packs.window(name)
+                    window = windows[name]
+                    view = window.at(place.offset + HEADER_BYTES, place.length) if window is not None else _NONE
+                    yield view if len(view) == place.length and blake3(view).digest() == oid else None
+        finally:
+            for window in windows.values():
+                if window is not None:
+                    window.close()
+
     def _digest(self, kind: Kind, oid: ObjectId, fd: int, sink: Callable[[bytes], None]) -> ObjectId:
         state = hasher(kind)
         with translated("reading an object"):
@@ -508,31 +538,6 @@ class ObjectStore:
         found = self.kind_of(oid)
         if found != kind:
             raise KindMismatch(oid, kind, found)
-
-    def link_to(self, oid: ObjectId, at: int, name: str) -> bool:
-        """Give an object a second name in the open folder ``at``, where the file system can; say whether it did.
-
-        A small object has no file to link, so it gets one first, beside its record.
-        """
-        try:
-            if not self.loose.has(oid):
-                self._write_out(oid)
-            self._disk.link(self.loose.path(oid), name, at)
-        except OSError as problem:
-            if problem.errno in (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.EMLINK, errno.ENOTSUP):
-                return False
-            raise
-        return True
-
-    def _write_out(self, oid: ObjectId) -> None:
-        found = self._small(oid, thorough=True)
-        if found is None:
-            raise ObjectMissing(oid)
-        if found[0].damaged:
-            raise ObjectDamaged(oid, None, found[0])
-        with self.loose.incoming() as incoming:
-            incoming.write(found[1])
-            self.loose.admit(incoming, oid)
 
     # -- listing
 

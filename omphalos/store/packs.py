@@ -35,6 +35,7 @@ from omphalos.store.records import (
     SEGMENT_MAGIC,
     Gap,
     Record,
+    Window,
     header,
     hop_reader,
     parse,
@@ -77,6 +78,13 @@ class Packs:
     def open(self, name: str) -> int:
         """Open a segment for reading; the caller closes it."""
         return os.open(self.folder / name, _READ)
+
+    def window(self, name: str) -> Window | None:
+        """Return a segment for reading record after record, None where there is none; the caller closes it."""
+        try:
+            return Window(self.open(name))
+        except FileNotFoundError:
+            return None
 
     def read(self, name: str, offset: int, length: int, oid: ObjectId) -> bytes | None:
         """Return the bytes of the record at ``offset`` if its header claims them, unhashed; else None."""

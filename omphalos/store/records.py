@@ -95,6 +95,34 @@ class Reader:
         return self._data[place : place + size]
 
 
+class Window:
+    """Bytes of an open file by offset, in one buffer that is used again: what ``at`` returned ends with the next call.
+
+    What follows on what was asked for before is read ahead, so that records that stand as they are wanted cost one call
+    in many; anything else is read as it is asked for.
+    """
+
+    def __init__(self, fd: int, size: int = 1 << 19) -> None:
+        self._fd = fd
+        self._buffer = memoryview(bytearray(size))
+        self._start = self._end = self._next = 0
+
+    def at(self, offset: int, size: int) -> memoryview:
+        """Return ``size`` bytes from ``offset``; fewer only at the end of the file."""
+        ahead = 0 <= offset - self._next <= len(self._buffer)
+        self._next = offset + size
+        if offset < self._start or offset + size > self._end:
+            if size > len(self._buffer):
+                return memoryview(os.pread(self._fd, size, offset))
+            wanted = self._buffer if ahead else self._buffer[:size]
+            self._start, self._end = offset, offset + os.preadv(self._fd, [wanted], offset)
+        return self._buffer[offset - self._start : min(offset + size, self._end) - self._start]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
 def is_intact(reader: Reader, record: Record) -> bool:
     """Say whether the bytes of a record have its id."""
     data = reader.at(record.offset + HEADER_BYTES, record.length)

@@ -223,21 +223,24 @@ def test_init_killed_at_any_call(tmp_path: Path) -> None:
     pytest.fail("making a store takes more calls than expected")
 
 
-def test_checkout_killed_at_any_call(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize(("sync", "calls"), [(False, 9), (True, 15)])
+def test_checkout_killed_at_any_call(tmp_path: Path, source: Path, sync: bool, calls: int) -> None:
     """A checkout killed at any call shows the whole destination or none, and the next one leaves nothing else there."""
     root = tmp_path / "store"
     tree, _ = put_directory(Store.init(root), source)
     for at in range(200):
         place = tmp_path / f"p{at}"
         status = child(
-            lambda place=place, at=at: checkout(Store(root, disk=killer(at, torn=True)), tree, place / "d") and None
+            lambda place=place, at=at: (
+                checkout(Store(root, disk=killer(at, torn=True)), tree, place / "d", sync=sync) and None
+            )
         )  # type: ignore[misc,func-returns-value]
         if (place / "d").exists():
             assert sorted(p.name for p in (place / "d").rglob("*")) == ["a.csv", "b.csv", "d", "empty"]
             assert (place / "d" / "a.csv").read_bytes() == b"a" * 3000
         checkout(Store.open(root), tree, place / "d")
         if status == 0:
-            assert at > 15
+            assert at > calls
             return
         assert status == -signal.SIGKILL
         (place / "d").rename(place / "first")
@@ -310,7 +313,7 @@ def test_power_lost_at_a_checkout(tmp_path: Path, source: Path) -> None:
         seen.append({path for path in model.loose if len(path.relative_to(out).parts) > 1})
 
     disk = hooked(lambda name, args: model.before(name, args, out, on_name))
-    checkout(Store(store.root, disk=disk), tree, out / "d")
+    checkout(Store(store.root, disk=disk), tree, out / "d", sync=True)
     assert seen[-1] == set()
     assert out / "d" not in model.loose
     assert out not in model.loose
