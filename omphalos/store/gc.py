@@ -291,7 +291,7 @@ def deletions(store: Store) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             row = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             row = None  # cut off by a crash; the chain goes on over it
         if row is not None:
             if not isinstance(row, dict) or row.get("previous") != previous or row.get("n") != number:
