@@ -1,5 +1,6 @@
 """The store against plain dictionaries: any sequence of calls gives what the dictionaries say."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from omphalos.format.ids import KINDS, Kind, ObjectId, object_id
 from omphalos.store.checkout import checkout, status
 from omphalos.store.durable import Disk
+from omphalos.store.fsck import rebuild_index
 from omphalos.store.objects import KindMismatch, ObjectMissing
 from omphalos.store.refs import RefConflict
 from omphalos.store.store import Store
@@ -99,6 +101,27 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def delete_ref(self, name: str) -> None:
         self.store.refs.delete(name, old=self.refs.pop(name, None))
+
+    @rule(kind=st.sampled_from(KINDS), data=DATA)
+    def put_by_another_process(self, kind: Kind, data: bytes) -> None:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                Store.open(self.root, disk=Quick()).objects.put(kind, data)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+        self.objects[object_id(kind, data)] = (kind, data)
+
+    @rule()
+    def rebuild(self) -> None:
+        rebuild_index(self.store)
+
+    @rule()
+    def lose_the_index(self) -> None:
+        shutil.rmtree(self.root / "objects" / "index", ignore_errors=True)
 
     @rule()
     def reopen(self) -> None:
