@@ -1,6 +1,8 @@
 """Screening quality on real lists: who is found at an alert rate of 2 percent, beside other scorers.
 
-Usage: ``python benchmarks/screening.py [--data DIR] [--half dev|test] [--scorers]``. Thresholds are set on the trade
+Usage: ``python benchmarks/screening.py [--data DIR] [--half dev|test] [--protocol strict,open] [--scorers]
+[--logic-v2 PYTHON]``, where PYTHON is an interpreter that has nomenklatura (it scores the eight best entities per party
+of the same candidates). Thresholds are set on the trade
 parties of the dev half and never moved; with ``--half test`` they are applied to other entities and other trade
 parties. Nothing may be chosen by looking at the test half.
 
@@ -10,6 +12,7 @@ leads them.
 
 import argparse
 import json
+import subprocess
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -21,7 +24,7 @@ import pyarrow as pa
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import JaroWinkler
 from screening_data import Forms, Half, Query, make_halves
-from screening_noise import NOISE
+from screening_noise import NOISE, WRITTEN_FOR
 
 from omphalos.screening.match import MatchParams
 from omphalos.screening.match.candidates import build_candidates
@@ -51,7 +54,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="strict,open", help="strict, open, or both (docs/design/0004)")
     parser.add_argument("--half", choices=("dev", "test"), default="dev")
     parser.add_argument("--scorers", action="store_true", help="also the other scorers, on the same candidates")
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--logic-v2", type=Path, help="an interpreter with nomenklatura")
     parser.add_argument("--misses", type=Path, help="write what was not found as JSON lines (dev only)")
     args = parser.parse_args()
     forms = Forms()
@@ -63,9 +66,14 @@ def measure(args: argparse.Namespace, protocol: str, forms: Forms) -> None:
     """Measure one protocol and print its table."""
     halves = make_halves(args.data, NOISE, SIZES, protocol, forms)
     print(f"protocol {protocol}, half {args.half}")
-    scored = {half: score_half(halves[half], forms, args.scorers) for half in dict.fromkeys(("dev", args.half))}
+    scored = {
+        half: score_half(halves[half], forms, args.scorers, args.logic_v2) for half in dict.fromkeys(("dev", args.half))
+    }
     thresholds = {name: threshold(halves["dev"], hits) for name, hits in scored["dev"].hits.items()}
     report(halves[args.half], scored[args.half], thresholds)
+    if any(query.kind in NOISE for query in halves["dev"].queries):
+        suite(halves, scored, args.half)
+        classes(halves[args.half], scored[args.half].hits["omphalos"], thresholds["omphalos"])
     if args.misses and args.half == "dev":
         path = args.misses.with_name(f"{args.misses.stem}-{protocol}.jsonl")
         misses(halves["dev"], scored["dev"], thresholds["omphalos"], path)
@@ -80,7 +88,7 @@ def everyone(half: Half) -> list[Query]:
     return [*half.queries, *half.negatives, *noisy]
 
 
-def score_half(half: Half, forms: Forms, others: bool) -> Scored:
+def score_half(half: Half, forms: Forms, others: bool, logic_v2: Path | None) -> Scored:
     """Score all queries of one half by the matcher, and by the others on the same candidates."""
     queries = everyone(half)
     scored = Scored()
@@ -93,6 +101,10 @@ def score_half(half: Half, forms: Forms, others: bool) -> Scored:
         scored.seconds = {"candidates": middle - began, "omphalos": time.perf_counter() - middle}
         rows = con.execute("SELECT party_id, score_bp, entity_id FROM party_matches ORDER BY party_id, match_rank")
         scored.hits["omphalos"] = _hits(rows.fetchall())
+        best = con.execute("""
+            SELECT m.party_id, q.name, m.matched_name, r.entity_type, m.entity_id FROM party_matches m
+            JOIN parties q USING (party_id) JOIN registry r USING (entity_id)
+            WHERE m.match_rank <= 8 ORDER BY ALL""").fetchall()
         pairs = con.execute("""
             SELECT q.party_id, n.entity_id, q.name, n.name, q.core_form, n.core_form
             FROM match_candidates c JOIN match_names n USING (name_form) JOIN match_parties p USING (form_no)
@@ -101,6 +113,8 @@ def score_half(half: Half, forms: Forms, others: bool) -> Scored:
         scored.candidates.setdefault(int(row[0]), set()).add(row[1])
     if others:
         _others(pairs, scored)
+    if logic_v2:
+        _logic_v2(logic_v2, best, scored)
     return scored
 
 
@@ -169,6 +183,18 @@ def _others(pairs: list[tuple[Any, ...]], scored: Scored) -> None:
         scored.hits[name] = _hits([(party, value, entity) for (party, entity), value in ordered])
 
 
+def _logic_v2(python: Path, rows: list[tuple[Any, ...]], scored: Scored) -> None:
+    """Score the best pairs by logic-v2, in another interpreter."""
+    lines = "".join(json.dumps(row[1:4]) + "\n" for row in rows)
+    script = str(Path(__file__).with_name("screening_logic_v2.py"))
+    done = subprocess.run([str(python), script], input=lines, capture_output=True, text=True, check=True)
+    *values, seconds = json.loads(done.stdout)
+    scored.seconds["logic-v2"] = seconds
+    print(f"logic-v2: {len(values)} pairs in {seconds:.1f} processor s, {len(values) / seconds:.0f} a second")
+    ordered = sorted(zip(rows, values, strict=True), key=lambda item: (int(item[0][0]), -item[1], item[0][4]))
+    scored.hits["logic-v2, 8 best"] = _hits([(row[0], value, row[4]) for row, value in ordered])
+
+
 def _cosine(cores: list[tuple[str, str]]) -> list[float]:
     from collections import Counter
     from math import log, sqrt
@@ -235,6 +261,45 @@ def report(half: Half, scored: Scored, thresholds: dict[str, float]) -> None:
             total = max(1, len(numbers[kind]))
             cells.append(f"{found / total:.3f} ({leads / total:.3f})")
         print(f"| {name} | {limit:.4g} | {alerts[0]:.4f} | {alerts[1]:.4f} | " + " | ".join(cells) + " |")
+
+
+def outcomes(half: Half, hits: Hits) -> list[tuple[float, int]]:
+    """Return (best score, 1 right, 0 wrong) of each noise query and each trade party with noise, best first."""
+    found = []
+    for i, query in enumerate(everyone(half)):
+        if hits.get(i) and (query.kind in NOISE or query.kind.startswith("trade, ")):
+            found.append((hits[i][0][0], int(hits[i][0][1] in query.truth)))
+    return sorted(found, reverse=True)
+
+
+def suite(halves: dict[str, Half], scored: dict[str, Scored], half: str) -> None:
+    """Print recall and precision of all noise classes together, at the lowest threshold with P >= 0.95 on dev."""
+    print("| scorer | threshold | noise classes together, R | P |\n|---|---|---|---|")
+    for name, hits in scored["dev"].hits.items():
+        limit, right = 0.0, 0
+        for number, (score, good) in enumerate(outcomes(halves["dev"], hits), 1):
+            right += good
+            if right >= 0.95 * number:
+                limit = score
+        over = [good for score, good in outcomes(halves[half], scored[half].hits[name]) if score >= limit]
+        wanted = sum(query.kind in NOISE for query in halves[half].queries)
+        print(f"| {name} | {limit:.4g} | {sum(over) / wanted:.3f} | {sum(over) / max(1, len(over)):.3f} |")
+
+
+def classes(half: Half, hits: Hits, limit: float) -> None:
+    """Print recall and precision of each noise class at the frozen threshold, and what was written with it in mind."""
+    print(
+        "| noise class | R | P | rules written with it in mind (no weight was fitted on any class) |\n|---|---|---|---|"
+    )
+    queries = everyone(half)
+    for kind in sorted(NOISE):
+        own = [i for i, query in enumerate(queries) if query.kind == kind]
+        led = [hits[i][0][1] in queries[i].truth for i in own if hits.get(i) and hits[i][0][0] >= limit]
+        trade = [i for i, query in enumerate(queries) if query.kind == f"trade, {kind}"]
+        # As many trade parties as queries, so that precision does not depend on how many of either there are.
+        wrong = sum(1 for i in trade if hits.get(i) and hits[i][0][0] >= limit) * len(own) / max(1, len(trade))
+        precision = sum(led) / max(1.0, len(led) + wrong)
+        print(f"| {kind} | {sum(led) / max(1, len(own)):.3f} | {precision:.3f} | {WRITTEN_FOR[kind]} |")
 
 
 def misses(half: Half, scored: Scored, limit: float, path: Path) -> None:
