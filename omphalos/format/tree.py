@@ -8,11 +8,10 @@ encodes to the same bytes again.
 """
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
-
-import msgspec
+from typing import Annotated, Final, Literal, NamedTuple
 
 from omphalos.format import msgpack
 from omphalos.format.errors import ErrorKind, OmphalosError
@@ -37,12 +36,27 @@ EntryKind = Literal["blob", "tree"]
 _KINDS: Final[tuple[EntryKind, EntryKind]] = ("blob", "tree")
 
 _Row = tuple[str, int, int, bytes]
-_Uint = Annotated[int, msgspec.Meta(ge=0)]
-_decoder: Final = msgspec.msgpack.Decoder(list[tuple[str, _Uint, _Uint, bytes]])
-_encoder: Final = msgspec.msgpack.Encoder()
 
 EMPTY_TREE_BYTES: Final = b"\x90"
 EMPTY_TREE: Final = object_id("tree", EMPTY_TREE_BYTES)
+
+
+class _Codec(NamedTuple):
+    """msgspec, made ready for nodes, and loaded when first used: an unchanged folder is stored again without it."""
+
+    encode: Callable[[list[_Row]], bytes]
+    decode: Callable[[bytes], list[_Row]]
+    refused: tuple[type[Exception], ...]
+
+
+@functools.cache
+def _codec() -> _Codec:
+    import msgspec
+
+    uint = Annotated[int, msgspec.Meta(ge=0)]
+    decoder = msgspec.msgpack.Decoder(list[tuple[str, uint, uint, bytes]])
+    refused = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+    return _Codec(msgspec.msgpack.Encoder().encode, decoder.decode, refused)
 
 
 class TreeError(OmphalosError):
@@ -93,7 +107,7 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
         if len(rows) > MAX_ENTRIES:
             raise TreeError(FindingId.TREE_TOO_LARGE, f"a folder has more than {MAX_ENTRIES} entries")
     _check_rows(rows)
-    return _encoder.encode(rows)
+    return _codec().encode(rows)
 
 
 def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
@@ -104,8 +118,8 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
     """
     _refuse_large_claim(data)
     try:
-        rows = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        rows = _codec().decode(data)
+    except _codec().refused:
         raise _diagnose(data) from None
     if not _same_bytes(rows, data):
         raise _diagnose(data)
@@ -200,7 +214,7 @@ def _refuse_large_claim(data: bytes) -> None:
 
 def _same_bytes(rows: list[_Row], data: bytes) -> bool:
     try:
-        return _encoder.encode(rows) == data
+        return _codec().encode(rows) == data
     except (OverflowError, UnicodeEncodeError):
         return False
 

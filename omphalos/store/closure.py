@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import Kind, ObjectId, from_hex
-from omphalos.format.manifest import decode_manifest
 from omphalos.format.tree import TreeEntry, decode_tree
 from omphalos.store.damage import ObjectMissing
 from omphalos.store.durable import translated
@@ -45,6 +44,8 @@ def closure(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterato
 
 
 def _run(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterator[Met]:
+    from omphalos.format.manifest import decode_manifest  # not for the many commands that meet no run
+
     try:
         manifest = decode_manifest(objects.read("run", oid))
     except OmphalosError as problem:

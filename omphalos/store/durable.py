@@ -25,7 +25,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +151,7 @@ DISK: Final = Disk()
 
 def temporary_name() -> str:
     """Return a name nobody else uses: random, never derived from content, time or process."""
-    return secrets.token_hex(_TEMP_BYTES)
+    return os.urandom(_TEMP_BYTES).hex()
 
 
 def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> None:

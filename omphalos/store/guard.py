@@ -18,7 +18,6 @@ again; nothing is synced, since a sum that was lost or does not match costs time
 import contextlib
 import fcntl
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -179,4 +178,6 @@ def delete(folder: Path) -> None:
         try:
             (folder / name).unlink(missing_ok=True)
         except IsADirectoryError:
+            import shutil
+
             shutil.rmtree(folder / name)

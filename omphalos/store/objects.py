@@ -16,14 +16,12 @@ thread; any number of threads may read, and any number of processes may write to
 
 import contextlib
 import errno
-import hashlib
 import heapq
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from blake3 import blake3
 
@@ -38,6 +36,9 @@ from omphalos.store.loose import Loose
 from omphalos.store.packs import PackWriter
 from omphalos.store.records import HEADER_BYTES, Window
 from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "PACK_LIMIT",
@@ -306,8 +307,15 @@ class ObjectStore:
     def _put_chunks(self, pull: Callable[[], bytes], sha256: bool) -> StoredFile:
         first, second = pull(), pull()
         if not second:  # all of it is in memory: what is there already need not be written to be found out
-            digest = hashlib.sha256(first).digest() if sha256 else b""
-            return StoredFile(self.put("blob", first), len(first), digest)
+            oid = self.put("blob", first)
+            if not sha256:
+                return StoredFile(oid, len(first), b"")
+            import hashlib
+
+            return StoredFile(oid, len(first), hashlib.sha256(first).digest())
+        import hashlib  # here and below: what only large files need is not loaded for small ones
+        from concurrent.futures import ThreadPoolExecutor
+
         blake, sha, size = hasher("blob"), hashlib.sha256(), 0
         with self.batch(), translated("storing a file"):
             self.begin()

@@ -10,7 +10,6 @@ from typing import ClassVar, Self
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ObjectId, from_hex
-from omphalos.format.manifest import decode_manifest
 from omphalos.store import durable
 from omphalos.store.closure import secure
 from omphalos.store.durable import DISK, Disk, translated
@@ -84,6 +83,8 @@ class Store:
             ObjectMissing: the store does not hold the tree it names.
             StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
         """
+        from omphalos.format.manifest import decode_manifest  # not for the many commands that meet no run
+
         tree = from_hex(decode_manifest(manifest).tree)
         if not self.objects.has(tree):
             raise ObjectMissing(tree)
