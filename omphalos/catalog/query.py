@@ -299,6 +299,12 @@ def load_catalog(folder: Path | None = None) -> dict[str, Query]:
     }
 
 
+def is_query_name(name: str) -> bool:
+    """Say whether a text has the form of a query's name, ``area/question``."""
+    area, slash, question = name.partition("/")
+    return area in AREAS and bool(slash) and _NAME.match(question) is not None
+
+
 def find_query(name: str, folder: Path | None = None) -> Query:
     """Return the query that is called ``area/question``, or ``question`` where that is unique.
 
@@ -306,7 +312,15 @@ def find_query(name: str, folder: Path | None = None) -> Query:
         UnknownQuery: there is none, or more than one.
         QueryError: it breaks a rule.
     """
-    catalog = load_catalog(folder)
+    return pick_query(name, load_catalog(folder))
+
+
+def pick_query(name: str, catalog: Mapping[str, Query]) -> Query:
+    """Return the query of a loaded catalog that is called ``area/question`` or ``question``.
+
+    Raises:
+        UnknownQuery: there is none, or more than one.
+    """
     found = [query for full, query in catalog.items() if name in (full, full.partition("/")[2])]
     if len(found) != 1:
         import difflib

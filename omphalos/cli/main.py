@@ -44,6 +44,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "certify": ("certify", "execute a recorded plan again and compare"),
     "explain": ("explain", "say why a party and a listed entity matched"),
     "sql": ("sql", "ask the analyst catalog about a run"),
+    "report": ("report", "write the briefing of a run as one HTML page"),
     "warehouse": ("warehouse", "build the marts of a run as a database"),
     "fsck": ("fsck", "read every object once and say what is wrong"),
     "gc": ("gc", "name what no run needs, and free it where asked"),

@@ -12,7 +12,18 @@ from typing import Final
 
 from omphalos.cli.output import Out
 
-STAGES: Final = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "warehouse", "record")
+STAGES: Final = (
+    "inputs",
+    "ingest",
+    "normalize",
+    "match",
+    "score",
+    "review",
+    "package",
+    "warehouse",
+    "briefing",
+    "record",
+)
 PATIENCE_SECONDS: Final = 0.5
 REDRAW_SECONDS: Final = 0.5
 _WIDTH: Final = 20

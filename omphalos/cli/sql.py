@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from omphalos.runs.lookup import Run
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
+ENGINES = ("duckdb", "sqlite", "postgres")
 LOG = "artifacts/queries.jsonl"
 
 
@@ -79,7 +81,11 @@ def _run_options(function: Any) -> Any:
     for option in (
         click.option("--run", "run_name", default="latest", metavar="RUN", help="The run to ask (default: latest)."),
         click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to write the answer."),
-        click.option("--engine", type=click.Choice(["duckdb", "sqlite"]), default="duckdb", help="What executes it."),
+        click.option("--against", metavar="RUN", help="An earlier run, for a query that compares two."),
+        click.option("--engine", type=click.Choice(ENGINES), default="duckdb", help="What executes it."),
+        click.option("--server", default="", metavar="DSN", help="How to reach PostgreSQL, as libpq reads it."),
+        click.option("--schema", default="omphalos", metavar="NAME", help="The schema to ask on PostgreSQL."),
+        click.option("--against-schema", default="", metavar="NAME", help="The schema of an earlier run there."),
         click.option("--seconds", type=click.IntRange(1, 86_400), default=60, help="Give up after this time."),
         click.option("--rows", type=click.IntRange(1, 10_000_000), default=1_000_000, help="Give at most these rows."),
     ):
@@ -92,19 +98,43 @@ def _run_options(function: Any) -> Any:
 )
 @click.argument("name", metavar="QUERY")
 @click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="The value of a parameter.")
+@click.option("--record", is_flag=True, help="Record the answer as a run of its own; its run_id is said on stderr.")
 @_run_options
 @click.pass_obj
-def run_query(app: App, /, name: str, given: tuple[str, ...], **options: Any) -> None:
-    """Run QUERY of the catalog over a run; parameters are bound, never pasted into the text."""
-    from omphalos.catalog.answer import record
+def run_query(app: App, /, name: str, given: tuple[str, ...], record: bool, **options: Any) -> None:
+    """Run QUERY of the catalog over a run; parameters are bound, never pasted into the text.
+
+    With --record the answer becomes a derived run, which holds the query, its parameters, the rows, and the manifest of
+    the run that was asked; 'omphalos certify' asks the same question again.
+    """
+    from omphalos.catalog.answer import record as record_of
     from omphalos.catalog.execute import execute
     from omphalos.catalog.query import find_query
 
     query = find_query(name)
     values = query.bind(_pairs(given))
-    with _place(app, options) as (run, where, limits):
+    with _place(app, options) as (asked, where, limits):
+        derived = _record(app, query, values, where.engine, asked, limits) if record else None
         answer = execute(query, values, where, limits)
-        _say(app, run, answer, record(query, values, where.engine, answer), options["form"])
+        _say(app, asked, answer, record_of(query, values, where.engine, answer), options["form"], derived)
+
+
+def _record(app: App, query: Any, values: Any, engine: Any, asked: "Asked", limits: Any) -> str:
+    """Record the answer as a derived run and return its run_id."""
+    from omphalos.cli.run import machine
+    from omphalos.runs.derived import EARLIER, PARENT, NotRecordable, record_query
+
+    runs = {role: run for role, run in ((PARENT, asked.run), (EARLIER, asked.against)) if run is not None}
+    if PARENT not in runs:
+        raise NotRecordable(
+            "an answer of a PostgreSQL server cannot be recorded: nothing proves that its tables are those of the run",
+            hint="ask with --engine duckdb or sqlite",
+            undone="no query was run",
+        )
+    outcome = record_query(app.store(), query, values, engine, runs, limits, machine(None, "2GiB", lambda _: None))
+    again = " again, with the same answer" if outcome.again else ""
+    app.out.message(f"recorded as {outcome.run_id}{again}")
+    return outcome.run_id
 
 
 @command.command(
@@ -125,9 +155,9 @@ def query_text(app: App, /, text: str, **options: Any) -> None:
     from omphalos.catalog.query import ad_hoc
 
     sql = ad_hoc(text)
-    with _place(app, options) as (run, where, limits):
+    with _place(app, options) as (asked, where, limits):
         answer = execute_ad_hoc(sql, where, limits)
-        _say(app, run, answer, ad_hoc_record(sql, where.engine, answer), options["form"])
+        _say(app, asked, answer, ad_hoc_record(sql, where.engine, answer), options["form"])
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:
@@ -142,27 +172,63 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The runs that a query is asked of; none where a server is asked, which does not say what it holds."""
+
+    run: "Run | None"
+    against: "Run | None"
+
+
 @contextmanager
-def _place(app: App, options: dict[str, Any]) -> Iterator[tuple["Run", "Where", "QueryLimits"]]:
+def _place(app: App, options: dict[str, Any]) -> Iterator[tuple[Asked, "Where", "QueryLimits"]]:
     """Open the verified tables of the run a query asks, under the limits it was given."""
     from omphalos.catalog.execute import QueryLimits, Where
-    from omphalos.runs.lookup import resolve_run
     from omphalos.runs.tables import verified_tables
 
+    limits = QueryLimits(seconds=options["seconds"], rows=options["rows"])
     store = app.store()
-    run = resolve_run(store, options["run_name"])
-    with verified_tables(store, run) as folder:
-        limits = QueryLimits(seconds=options["seconds"], rows=options["rows"])
-        yield run, Where(options["engine"], folder), limits
+    if options["engine"] == "postgres":
+        server, schema, earlier = options["server"], options["schema"], options["against_schema"]
+        yield Asked(None, None), Where("postgres", store.root, server, schema, before_schema=earlier), limits
+        return
+    if options["server"] or options["against_schema"]:
+        raise click.UsageError("--server and --against-schema are for --engine postgres")
+    run = _asked(app, options["run_name"])
+    with ExitStack() as stack:
+        folder = stack.enter_context(verified_tables(store, run))
+        against = _asked(app, options["against"]) if options["against"] else None
+        before = stack.enter_context(verified_tables(store, against)) if against else None
+        yield Asked(run, against), Where(options["engine"], folder, before=before), limits
 
 
-def _say(app: App, run: Any, answer: Any, record: dict[str, Any], form: str) -> None:
+def _asked(app: App, name: str) -> "Run":
+    """Return the run of a name; of the answer to a query, the run that it was asked of."""
+    from omphalos.runs.derived import asked_of
+    from omphalos.runs.lookup import resolve_run
+
+    run = resolve_run(app.store(), name)
+    parent = asked_of(app.store(), run)
+    if parent is not run:
+        app.out.message(f"{run.run_id} is the answer to a query; {parent.run_id} is asked")
+    return parent
+
+
+def _say(app: App, asked: Asked, answer: Any, record: dict[str, Any], form: str, derived: str | None = None) -> None:
     from omphalos.catalog.answer import render
 
-    _log(app, {"run_id": run.run_id, "run": run.id.hex(), **record})
+    run, against = asked.run, asked.against
+    place = {
+        "run_id": run.run_id if run else None,
+        "run": run.id.hex() if run else None,
+        "against": against.run_id if against else None,
+        "recorded": derived,
+    }
+    _log(app, {**place, **record})
     if app.out.json:
         rows = msgspec.json.decode(render(answer, "json"))
-        app.out.document("omphalos.sql-run/1", {"run_id": run.run_id, "record": record, "rows": rows})
+        members = {"run_id": place["run_id"], "against": place["against"], "recorded": derived}
+        app.out.document("omphalos.sql-run/1", {**members, "record": record, "rows": rows})
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(render(answer, form))  # type: ignore[arg-type]  # click let only known formats through

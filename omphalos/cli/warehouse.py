@@ -42,6 +42,7 @@ def command() -> None:
 @click.pass_obj
 def build(app: App, target: str, run_name: str, output: str | None, server: str, schema: str, with_dbt: bool) -> None:
     """Build every mart of a run on an engine, test it, and print rows and fingerprint of each."""
+    from omphalos.runs.derived import asked_of
     from omphalos.runs.lookup import resolve_run
     from omphalos.runs.tables import verified_tables
     from omphalos.warehouse.marts import build_target, tables_of
@@ -52,7 +53,7 @@ def build(app: App, target: str, run_name: str, output: str | None, server: str,
             f"{target}: {wanted}", hint="PostgreSQL takes --server and --schema", undone="nothing was built"
         )
     store = app.store()
-    run = resolve_run(store, run_name)
+    run = asked_of(store, resolve_run(store, run_name))
     destination = app.path(output) if output else None
     beside = destination.parent if destination else None
     with verified_tables(store, run) as folder, TemporaryDirectory(prefix=".omphalos-", dir=beside) as work:

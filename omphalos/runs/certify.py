@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from omphalos.catalog.execute import QueryLimits
 from omphalos.format.findings import NotChecked
 from omphalos.format.ids import from_hex, to_hex
-from omphalos.format.manifest import Environment
+from omphalos.format.manifest import Environment, Manifest
 from omphalos.runs.building import building
+from omphalos.runs.derived import ParentMissing, answer_again, is_derived
 from omphalos.runs.differing import Difference, differences, normalizer_digest
 from omphalos.runs.execute import RUNS_FOLDER
 from omphalos.runs.lookup import Run
@@ -101,6 +103,8 @@ def certify(store: Store, run: Run, certifier: Certifier) -> Certification:
     if installed != method:
         reason = f"the run was made by method {method[:12]}, installed is {installed[:12]}"
         return Certification("not-rerunnable", method, reason, environment_changes=changes)
+    if is_derived(manifest):
+        return _certify_derived(store, manifest, certifier, changes)
     with building(certifier.scratch or store.root / RUNS_FOLDER) as place:
         around = scene(certifier.variations, manifest.environment, certifier.around, place.work)
         made = place.root / around.folder
@@ -111,6 +115,21 @@ def certify(store: Store, run: Run, certifier: Certifier) -> Certification:
         certifier.progress("end")
         found = tuple(differences(store, manifest, made, place.root / "recorded"))
     return _judge(method, found, _with_locale(around, manifest.environment.locale, taken), changes)
+
+
+def _certify_derived(
+    store: Store, manifest: Manifest, certifier: Certifier, changes: tuple[tuple[str, str, str], ...]
+) -> Certification:
+    """Ask the recorded question of the recorded runs again; it is one query and is asked in this process."""
+    with building(certifier.scratch or store.root / RUNS_FOLDER) as place:
+        try:
+            answer_again(store, manifest, place.run, QueryLimits(memory_limit=certifier.memory))
+        except ParentMissing as error:
+            return Certification("not-rerunnable", manifest.plan.method, error.message, environment_changes=changes)
+        certifier.progress("end")
+        found = tuple(differences(store, manifest, place.run, place.root / "recorded"))
+    not_varied = tuple((name, "a query is asked in this process") for name in sorted(certifier.variations))
+    return _judge(manifest.plan.method, found, ((), not_varied), changes)
 
 
 def _with_locale(around: Scene, recorded: str, taken: str) -> tuple[tuple[Varied, ...], tuple[tuple[str, str], ...]]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
+from omphalos.catalog.files import reread
 from omphalos.format.errors import OmphalosError
 from omphalos.format.findings import Finding, FindingId, NotChecked
 from omphalos.format.manifest import FILE_NAME, Artifact, decode_manifest
@@ -67,6 +68,12 @@ def table_fingerprint(path: Path, file: Artifact) -> tuple[int, str] | None:
         FingerprintError: the rows break the contract.
         pyarrow.ArrowException: the file is no such table.
     """
+    if file.role == "answer" and path.suffix == ".csv":
+        try:
+            rows, key, digest = reread(path)
+        except (ValueError, OSError):  # without its record nothing says what its columns are
+            return None
+        return (rows, digest) if key == file.key else None
     try:
         contract = load_contract(PurePosixPath(file.path).stem)
     except ContractError:

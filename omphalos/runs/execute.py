@@ -8,7 +8,7 @@ finding. Clock, environment and progress come in as arguments.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,12 @@ from omphalos.store.trees import put_paths
 
 RUNS_FOLDER: Final = "artifacts/runs"
 TIMINGS: Final = "control/timings.json"
+REPORTS: Final = Reports(
+    validation="reports/validation.json",
+    matching="reports/matching.json",
+    scoring="reports/scoring.json",
+    policy=None,
+)
 
 Clock = Callable[[], datetime]
 Stopwatch = Callable[[], int]
@@ -92,7 +98,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Computed:
+class Computed:
     """A payload on disk and in the store, before it has a manifest."""
 
     files: tuple[PayloadFile, ...]
@@ -137,27 +143,33 @@ def execute(store: Store, job: Job, machine: Machine) -> Outcome:
         lap("end")
         recorded = store.refs.get(ref_of(plan.run_id))
         if recorded is not None:
-            _compare(store, plan.run_id, recorded, computed.tree)
+            compare_recorded(store, plan.run_id, recorded, computed.tree)
             directory = store.root / RUNS_FOLDER / plan.run_id
             return Outcome(plan.run_id, recorded, computed.tree, directory, True, done.summary)
         timings = _timings(started, laps)
-        manifest = _manifest(store, job, plan, computed, machine, place, timings)
-        return _publish(store, plan.run_id, manifest, computed, place, done.summary)
+        manifest = manifest_of(store, job.name, plan, computed, machine, place, timings)
+        return publish_run(store, plan.run_id, manifest, computed, place, done.summary)
 
 
-def put_payload(store: Store, run: Path, acquired: Acquired, done: Screening) -> _Computed:
+def put_payload(store: Store, run: Path, acquired: Acquired, done: Screening) -> Computed:
     """Put every payload file into the store and return the tree they make."""
     files = [PayloadFile(CONFIG_PATH, "config", JSON)]
     files += [PayloadFile(file.path, "input", "application/octet-stream") for file in acquired.files]
     files += done.files
+    return put_files(store, run, files)
+
+
+def put_files(store: Store, run: Path, files: Iterable[PayloadFile]) -> Computed:
+    """Put files of a payload into the store and return the tree they make."""
+    files = list(files)
     stored = {file.path: store.objects.put_file(run / file.path) for file in files}
     tree, _ = put_paths(store, {path: (blob.size, blob.id) for path, blob in stored.items()})
-    return _Computed(tuple(sorted(files, key=lambda file: file.path.encode())), stored, tree)
+    return Computed(tuple(sorted(files, key=lambda file: file.path.encode())), stored, tree)
 
 
 def _plan(
     store: Store, job: Job, acquired: Acquired, stored: dict[str, StoredFile], records: dict[str, int]
-) -> "_Plan":
+) -> "Planned":
     """Return the plan: what fully determines the payload."""
     inputs = []
     for file in acquired.files:
@@ -179,16 +191,18 @@ def _plan(
     method = put_method(store)
     identifier = plan_id(job.name, inputs, config, method)
     plan = Plan(id=identifier.hex(), inputs=tuple(inputs), config=to_hex(config), method=to_hex(method))
-    return _Plan(plan, run_id(job.name, identifier))
+    return Planned(plan, run_id(job.name, identifier))
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Planned:
+    """A plan and the run_id that follows from it."""
+
     plan: Plan
     run_id: str
 
 
-def _compare(store: Store, identifier: str, recorded: ObjectId, tree: ObjectId) -> None:
+def compare_recorded(store: Store, identifier: str, recorded: ObjectId, tree: ObjectId) -> None:
     """Refuse a computation whose tree is not the recorded one, naming the artifacts."""
     before = from_hex(decode_manifest(store.objects.read("run", recorded)).tree)
     if before == tree:
@@ -213,8 +227,15 @@ def _timings(started: int, laps: list[tuple[str, int]]) -> bytes:
     return strictjson.dump({"schema": "omphalos.timings/1", "stages": stages, "milliseconds": total})
 
 
-def _manifest(
-    store: Store, job: Job, planned: _Plan, computed: _Computed, machine: Machine, place: Building, timings: bytes
+def manifest_of(
+    store: Store,
+    name: str,
+    planned: Planned,
+    computed: Computed,
+    machine: Machine,
+    place: Building,
+    timings: bytes,
+    reports: Reports = REPORTS,
 ) -> Manifest:
     """Write the control files and return the manifest, the commit of the run."""
     artifacts = tuple(_artifact(file, computed.stored[file.path]) for file in computed.files)
@@ -224,7 +245,7 @@ def _manifest(
     return Manifest(
         schema=SCHEMA,
         run_id=planned.run_id,
-        name=job.name,
+        name=name,
         created=machine.clock().strftime("%Y-%m-%dT%H:%M:%SZ"),
         tool=Tool(name="omphalos", version=__version__),
         plan=planned.plan,
@@ -233,12 +254,7 @@ def _manifest(
         merkle_root=artifacts_root(artifacts).hex(),
         artifacts=artifacts,
         control=(control,),
-        reports=Reports(
-            validation="reports/validation.json",
-            matching="reports/matching.json",
-            scoring="reports/scoring.json",
-            policy=None,
-        ),
+        reports=reports,
         release=None,
     )
 
@@ -258,8 +274,8 @@ def _artifact(file: PayloadFile, blob: StoredFile) -> Artifact:
     )
 
 
-def _publish(
-    store: Store, identifier: str, manifest: Manifest, computed: _Computed, place: Building, summary: dict[str, Any]
+def publish_run(
+    store: Store, identifier: str, manifest: Manifest, computed: Computed, place: Building, summary: dict[str, Any]
 ) -> Outcome:
     """Make the run visible: run object, ref, then the directory by one rename."""
     data = encode_manifest(manifest)

@@ -226,7 +226,7 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
     if (job.review.decisions is None) == ("decisions" in places):
         raise BadConfiguration("the configuration does not say where the decisions lie")
     decisions = _inside(run, places["decisions"]) if "decisions" in places else None
-    return Inputs(feed, registries, truth, replace(job.review, decisions=decisions))
+    return Inputs(feed, registries, truth, replace(job.review, decisions=decisions), job.queries)
 
 
 def _inside(run: Path, path: Any) -> Path:

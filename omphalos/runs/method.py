@@ -1,7 +1,8 @@
 """The method of a run: the code and data that compute, as a tree in the store.
 
 Rules of this file: the method is every source and data file of the floors that compute (``format``, ``tables``,
-``warehouse``, ``screening``) and the dbt project with its contracts in ``warehouse/``, and nothing else; a checkout
+``warehouse``, ``catalog``, ``screening``), the dbt project with its contracts in ``warehouse/`` and the queries of the
+catalog in ``sql/``, and nothing else; a checkout
 and an installed wheel hold the same files and so give the same tree id. Compiled bytecode, tests and the command
 line are not part of it. Versions of libraries are recorded in the manifest's environment.
 """
@@ -15,7 +16,7 @@ from omphalos.shipped import package_folder, shipped
 from omphalos.store.store import Store
 from omphalos.store.trees import put_paths
 
-COMPUTING_FLOORS: Final = ("format", "tables", "warehouse", "screening")
+COMPUTING_FLOORS: Final = ("format", "tables", "warehouse", "catalog", "screening")
 SUFFIXES: Final = frozenset({".py", ".toml", ".json", ".csv", ".txt", ".sql", ".yml"})
 
 
@@ -25,7 +26,7 @@ def method_files() -> dict[str, Path]:
     files = {f"omphalos/{name}": package / name for name in ("__init__.py", "shipped.py")}
     for floor in COMPUTING_FLOORS:
         files |= _below(package / floor, f"omphalos/{floor}")
-    return files | _below(shipped("warehouse"), "warehouse")
+    return files | _below(shipped("warehouse"), "warehouse") | _below(shipped("sql"), "sql")
 
 
 def _below(folder: Path, prefix: str) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Final
 
+from omphalos.catalog.query import load_catalog, pick_query
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening.match.params import MatchParams
 
@@ -189,7 +190,10 @@ class ReviewSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One screening: a feed and registries, or synthetic data, exactly one of the two; how to match and to review."""
+    """One screening: a feed and registries, or synthetic data, exactly one of the two; how to match and to review.
+
+    ``queries`` are full names of the catalog's, in order of name; their answers are files of the run.
+    """
 
     name: str
     feed: FeedSpec | None
@@ -197,6 +201,7 @@ class Job:
     match: MatchParams
     synthetic: SyntheticSpec | None
     review: ReviewSpec = ReviewSpec()
+    queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,10 @@ def is_day(text: str) -> bool:
 
 
 _SCORE: Final = _Key("int", low=1, high=10_000)
-_TOP: Final = {"name": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE)}
+_TOP: Final = {
+    "name": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
+    "queries": _Key("texts"),
+}
 _SECTIONS: Final = ("feed", "registry", "match", "review", "synthetic")
 _FEED: Final = {
     "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
@@ -348,13 +356,14 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
         )
     match = _match(table.get("match", {}))
     review = _review(table.get("review", {}), base)
+    queries = _queries(top.get("queries", ()))
     if "synthetic" in table:
         synthetic = SyntheticSpec(**_section(table["synthetic"], _SYNTHETIC, "synthetic"))
-        return Job(name=top["name"], feed=None, registries=(), match=match, synthetic=synthetic, review=review)
+        return Job(top["name"], None, (), match, synthetic, review, queries)
     if "feed" not in table:
         raise JobError("the job has no feed", hint="add [feed] and [[registry]], or [synthetic]")
     feed = _feed(table["feed"], base)
-    return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None, review)
+    return Job(top["name"], feed, _registries(table.get("registry", []), base), match, None, review, queries)
 
 
 def _match(table: Any) -> MatchParams:
@@ -367,6 +376,25 @@ def _match(table: Any) -> MatchParams:
             hint="threshold_bp <= medium_bp <= high_bp",
         )
     return MatchParams(**found)
+
+
+def _queries(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the full names of queries of the catalog that a run can answer by itself, in order of name."""
+    found = []
+    catalog = load_catalog() if names else {}
+    for name in names:
+        try:
+            query = pick_query(name, catalog)
+        except OmphalosError as error:
+            raise JobError(f"queries: {error.message}", hint=error.hint) from error
+        needed = sorted(parameter for parameter, about in query.parameters.items() if about.default is None)
+        if needed or query.compares:
+            what = f"needs the parameter {needed[0]}" if needed else "compares two runs"
+            raise JobError(f"queries: {query.name} {what}", hint="'omphalos sql run' asks it of a recorded run")
+        found.append(query.name)
+    if len(set(found)) != len(found):
+        raise JobError("queries names a query twice", hint="each is answered once")
+    return tuple(sorted(found))
 
 
 def _review(table: Any, base: PurePath) -> ReviewSpec:
@@ -553,6 +581,7 @@ def normalized(job: Job) -> Table:
     result: Table = {
         "match": _plain_table(job.match),
         "name": job.name,
+        "queries": list(job.queries),
         "review": _plain_table(job.review),
         "schema": JOB_SCHEMA,
     }

@@ -15,6 +15,11 @@ from typing import Any, Final
 
 import duckdb
 
+from omphalos.catalog import briefing
+from omphalos.catalog.briefing import write_briefing
+from omphalos.catalog.execute import QueryLimits, ask, opened, run_tables
+from omphalos.catalog.files import write_answer
+from omphalos.catalog.query import load_catalog
 from omphalos.format import strictjson
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
@@ -41,7 +46,7 @@ from omphalos.tables.sqlite_file import write_sqlite
 from omphalos.tables.write import TableFile, write_csv, write_parquet
 from omphalos.warehouse.marts import Limits, write_marts
 
-STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse")
+STAGES: Final = ("ingest", "normalize", "match", "score", "review", "package", "warehouse", "briefing")
 REGISTRY_TABLES: Final = (
     "registry",
     "registry_names",
@@ -134,12 +139,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a run as they lie in its folder: specs with paths inside the run, and the parts of registries."""
+    """The inputs of a run as they lie in its folder: specs with paths inside the run, and the parts of registries.
+
+    ``queries`` are full names of the catalog's, which the run answers.
+    """
 
     feed: FeedSpec
     registries: tuple[tuple[RegistrySpec, Mapping[str, Path]], ...]
     truth: Path | None = None
     review: ReviewSpec = field(default_factory=ReviewSpec)
+    queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,8 +237,10 @@ def screen(
         _evidence(con, run, inputs, match, done)
         done.summary |= reports.headline(con, counts)
     progress("warehouse")
-    tables = _warehouse(run, work, resources, done)
+    tables, warnings = _warehouse(run, work, resources, done)
     _report(run, done, "validation", {**counts, "warehouse": tables})
+    progress("briefing")
+    _briefing(run, inputs.queries, resources, done, warnings)
     return done
 
 
@@ -343,8 +354,10 @@ def _package(con: Any, run: Path, done: Screening) -> None:
         done.files.append(PayloadFile(path, role, CSV, write_csv(con, name, load_contract(name), run / path)))
 
 
-def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> list[dict[str, Any]]:
-    """Build the marts, and write them and the base tables into one SQLite file; return what that file holds.
+def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> tuple[list[dict[str, Any]], list[str]]:
+    """Build the marts, and write them and the base tables into one SQLite file.
+
+    Returns what that file holds, and what the tests of the warehouse found, a sentence each.
 
     The engine of the screening is closed by now, so that the two never hold memory at the same time.
     """
@@ -366,9 +379,40 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
             _hold_view(contract, {c.table: f for f, c in pairs if f != file}, recorded, resources)
             written[contract.table] = recorded
     done.files.append(PayloadFile(path, "warehouse", SQLITE))
-    return [
+    held = [
         {"table": name, "rows": table.rows, "fingerprint": table.fingerprint} for name, table in sorted(written.items())
     ]
+    return held, [
+        f"a test of the warehouse found {test.failures} rows of {', '.join(test.needs)} that look wrong: {test.name}"
+        for test in built.warnings
+    ]
+
+
+def _briefing(run: Path, queries: tuple[str, ...], resources: Resources, done: Screening, warnings: list[str]) -> None:
+    """Answer the queries that the job names, and write the briefing."""
+    limits = QueryLimits(threads=resources.threads, memory_limit=resources.memory_limit)
+    catalog = load_catalog()
+    tables = run_tables(run)
+    if queries:
+        needed = sorted({table for name in queries for table in catalog[name].tables})
+        with opened({name: tables[name] for name in needed if name in tables}, limits) as con:
+            for name in queries:
+                query = catalog[name]
+                values = query.bind({})
+                answer = ask(con, query, values, limits)
+                files = write_answer(run, query, values, "duckdb", answer)
+                done.files += [PayloadFile(file.path, file.role, file.media_type, file.table) for file in files]
+    labels = (
+        ("Records of the feed", "records"),
+        ("Shipments screened", "accepted"),
+        ("Records in quarantine", "quarantined"),
+        ("Listed entities", "entities"),
+        ("Items in the review table", "review_items"),
+        ("Of these, in the high band", "review_high"),
+    )
+    facts = [(label, int(done.summary[key])) for label, key in labels]
+    write_briefing(run, facts, reports.LIMITS, warnings, limits)
+    done.files.append(PayloadFile(briefing.PATH, "report", briefing.MEDIA_TYPE))
 
 
 def _hold_view(contract: Contract, files: Mapping[str, Path], recorded: TableFile, resources: Resources) -> None:

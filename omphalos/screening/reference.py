@@ -13,6 +13,7 @@ SCALES: Final = {"small": (500, 100), "full": (100_000, 5_000)}
 SOURCE: Final = "synthetic"
 PART: Final = "list"
 SEED: Final = 1
+QUERIES: Final = ("briefing/flags_raised", "briefing/most_exposed_entities", "review/workload")
 
 _COLUMNS: Final = {
     "shipment_id": "declaration_id",
@@ -44,7 +45,8 @@ def reference_table(scale: str = "full") -> dict[str, Any]:
     """Return the reference job, as the table a job file would hold, at a scale of ``SCALES``: (shipments, entities)."""
     shipments, entities = SCALES[scale]
     name = "reference" if scale == "full" else f"reference-{scale}"
-    return {"name": name, "synthetic": {"seed": SEED, "shipments": shipments, "entities": entities}}
+    synthetic = {"seed": SEED, "shipments": shipments, "entities": entities}
+    return {"name": name, "queries": list(QUERIES), "synthetic": synthetic}
 
 
 def reference_specs() -> tuple[FeedSpec, tuple[RegistrySpec, ...]]:

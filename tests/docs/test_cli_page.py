@@ -144,6 +144,7 @@ def documents(folder: Path) -> list[dict[str, object]]:
         "ref list",
         "ref set refs/tags/page first",
         "release build first -o first.omphalos",
+        "report first",
         "run --scale small --name first",
         "show first",
         "sign first --key office.key",

@@ -13,7 +13,19 @@ from omphalos.runs.verify import verify_directory, verify_recorded
 from omphalos.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("inputs", "ingest", "normalize", "match", "score", "review", "package", "warehouse", "record", "end")
+STAGES = (
+    "inputs",
+    "ingest",
+    "normalize",
+    "match",
+    "score",
+    "review",
+    "package",
+    "warehouse",
+    "briefing",
+    "record",
+    "end",
+)
 
 CHILD = """
 import os, signal, sys

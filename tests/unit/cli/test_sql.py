@@ -165,3 +165,53 @@ def test_both_engines_agree(call: Call, store: Path, monkeypatch: pytest.MonkeyP
     }
 
     assert 1 == len(prints)
+
+
+def test_an_answer_is_recorded(call: Call, store: Path, first: str) -> None:
+    """--record makes a run whose parent is asked again where it is named, and certify says it is identical."""
+    said = call("sql", "run", "flags_raised", "--run", first, "--record", "--json")
+    name = said.document["recorded"]
+
+    assert f"recorded as {name}" in said.err
+    assert 0 == call("verify", f"artifacts/runs/{name}", "--deep").code
+    assert "identical" == call("certify", name, "--json").document["outcome"]
+    asked = call("sql", "run", "workload", "--run", name, "--json")
+    assert first == asked.document["run_id"]
+    assert f"{first} is asked" in asked.err
+
+
+def test_two_runs_are_compared(call: Call, store: Path, first: str) -> None:
+    """The lists of two runs are compared by name on both engines; without the other run there is a hint."""
+    for engine in ("duckdb", "sqlite"):
+        argv = ["sql", "run", "list_churn", "--run", "second", "--against", first, "--engine", engine, "--json"]
+        document = call(*argv).document
+        assert (first, 100) == (document["against"], document["rows"][0]["changed"])
+    alone = call("sql", "run", "list_churn")
+    assert 2 == alone.code
+    assert "--against" in alone.err
+
+
+def test_a_server_that_is_not_there_is_named(call: Call, store: Path) -> None:
+    """No PostgreSQL at the address: an error with a hint; and a server's answer is not recorded."""
+    there = ["--engine", "postgres", "--server", "host=127.0.0.1 port=1 user=x dbname=x"]
+    said = call("sql", "query", "select 1 as one", *there)
+    assert 2 == said.code
+    assert "cannot be reached" in said.err
+    assert "--server" in said.err
+    assert "cannot be recorded" in call("sql", "run", "workload", "--record", *there).err
+    assert 2 == call("sql", "run", "workload", "--server", "x").code
+
+
+def test_the_briefing_is_written_and_overwrites_nothing(call: Call, store: Path, first: str) -> None:
+    """The page is the artifact, on stdout or in a file; a file that is another one stays."""
+    page = (store / "artifacts" / "runs" / first / "reports" / "briefing.html").read_bytes()
+
+    assert page.decode() == call("report", first).out
+    assert 0 == call("report", first, "-o", "x.html").code
+    assert page == (store / "x.html").read_bytes()
+    assert 0 == call("report", first, "-o", "x.html").code
+    (store / "x.html").write_text("mine")
+    said = call("report", first, "-o", "x.html")
+    assert (2, "mine") == (said.code, (store / "x.html").read_text())
+    assert "another file" in said.err
+    assert 2 == call("report", first, "-o", "nowhere/x.html").code

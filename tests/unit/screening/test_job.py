@@ -240,3 +240,27 @@ def test_the_examples_on_the_page_are_jobs() -> None:
     assert len(blocks) >= 2
     for block in blocks:
         parse_job(block.partition("```")[0].encode(), base=PurePath())
+
+
+def test_the_queries_of_a_job_are_found_and_sorted() -> None:
+    """Short names become full ones, in order of name, so that two spellings are one plan."""
+    text = 'name = "x"\nqueries = ["workload", "briefing/flags_raised"]\n[synthetic]\n'
+    job = parse_job(text.encode(), base=PurePath())
+    assert ("briefing/flags_raised", "review/workload") == job.queries
+    assert normalized(job)["queries"] == ["briefing/flags_raised", "review/workload"]
+
+
+@pytest.mark.parametrize(
+    ("queries", "says"),
+    [
+        ('["workloads"]', "no query 'workloads'"),
+        ('["items_of_party"]', "needs the parameter party"),
+        ('["list_churn"]', "compares two runs"),
+        ('["workload", "review/workload"]', "twice"),
+        ('"workload"', "must be a list of texts"),
+    ],
+)
+def test_a_query_that_a_run_cannot_answer_is_refused(queries: str, says: str) -> None:
+    """A query that is not there, needs a value or another run, or is named twice: an error of the job file."""
+    with pytest.raises(JobError, match=says):
+        parse_job(f'name = "x"\nqueries = {queries}\n[synthetic]\n'.encode(), base=PurePath())
