@@ -7,7 +7,7 @@ kind and bounds; a value that came from outside is checked here before an engine
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -349,6 +349,27 @@ def ad_hoc(sql: str) -> str:
     if any(kind == "parameter" for kind, _ in found):
         raise QueryError("the query: an ad-hoc query has no parameters")
     return sql.strip().removesuffix(";").strip()
+
+
+def answerable(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the full names of queries that a run can answer by itself while it is made, in order of name.
+
+    Raises:
+        UnknownQuery: there is no such query.
+        QueryError: one needs a parameter or a second run, or is named twice.
+    """
+    found: list[str] = []
+    catalog = load_catalog() if names else {}
+    for name in names:
+        query = pick_query(name, catalog)
+        needed = sorted(parameter for parameter, about in query.parameters.items() if about.default is None)
+        if needed or query.compares:
+            what = f"needs the parameter {needed[0]}" if needed else "compares two runs"
+            raise QueryError(f"{query.name} {what}", hint="'omphalos sql run' asks it of a recorded run")
+        if query.name in found:
+            raise QueryError(f"{query.name} is named twice", hint="each is answered once")
+        found.append(query.name)
+    return tuple(sorted(found))
 
 
 def describe(query: Query) -> dict[str, Any]:

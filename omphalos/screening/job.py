@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from omphalos.catalog.query import load_catalog, pick_query
+from omphalos.catalog.query import answerable
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening.match.params import MatchParams
 
@@ -379,22 +379,10 @@ def _match(table: Any) -> MatchParams:
 
 
 def _queries(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the full names of queries of the catalog that a run can answer by itself, in order of name."""
-    found = []
-    catalog = load_catalog() if names else {}
-    for name in names:
-        try:
-            query = pick_query(name, catalog)
-        except OmphalosError as error:
-            raise JobError(f"queries: {error.message}", hint=error.hint) from error
-        needed = sorted(parameter for parameter, about in query.parameters.items() if about.default is None)
-        if needed or query.compares:
-            what = f"needs the parameter {needed[0]}" if needed else "compares two runs"
-            raise JobError(f"queries: {query.name} {what}", hint="'omphalos sql run' asks it of a recorded run")
-        found.append(query.name)
-    if len(set(found)) != len(found):
-        raise JobError("queries names a query twice", hint="each is answered once")
-    return tuple(sorted(found))
+    try:
+        return answerable(names)
+    except OmphalosError as error:
+        raise JobError(f"queries: {error.message}", hint=error.hint) from error
 
 
 def _review(table: Any, base: PurePath) -> ReviewSpec:
