@@ -68,7 +68,7 @@ func checkJSON(words []string, out, errs io.Writer) int {
 	file, err := os.Open(words[0])
 	if err != nil {
 		fmt.Fprintf(errs, "omphalos-verify: %v\n", err)
-		return exitNoFolder
+		return exitNothing
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, manifest.MaxBytes+1))

@@ -6,23 +6,33 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
+	"omphalos.invalid/agents/go/omphalos-verify/internal/attest"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/proof"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/report"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/verify"
 )
 
-const usage = `usage: omphalos-verify verify-run [--json] DIR
+const usage = `usage: omphalos-verify verify-run    [--json] [--key PUB]... DIR
+       omphalos-verify verify-proof  [--json] [--root HEX] [--key PUB]... PROOF FILE
 
-Verifies a run directory: recomputes everything that manifest.json claims, from the files that lie there.
+verify-run     a run directory: everything that manifest.json claims is computed again from the files that lie there
+verify-proof   whether FILE is an artifact of the run with this Merkle root
 
-  --json   print one document instead of text
-  DIR      the run directory, a folder that holds manifest.json
+  --json      print one document instead of text
+  --key PUB   the holder of this Ed25519 key must have vouched; up to 16 times
+  --root HEX  the Merkle root of the run, from somebody you trust
 
-exit codes: 0 verified, 1 refused, 2 wrong usage, 3 something could not be read, 10 no such folder
+exit codes: 0 verified, 1 refused, 2 wrong usage, 3 something could not be read or nothing bears out the root of a
+proof, 10 there is nothing to verify, 12 a key cannot be read
 `
 
 const (
@@ -31,7 +41,8 @@ const (
 	exitUsage      = 2
 	exitIncomplete = 3
 	exitInternal   = 5
-	exitNoFolder   = 10
+	exitNothing    = 10
+	exitNoKey      = 12
 )
 
 func main() {
@@ -53,8 +64,8 @@ func run(words []string, stdin io.Reader, out io.Writer, errs io.Writer) int {
 	case "-h", "--help", "help":
 		fmt.Fprint(out, usage)
 		return exitVerified
-	case "verify-run":
-		return verifyRun(words[1:], out, errs)
+	case "verify-run", "verify-proof":
+		return judge(words[0], words[1:], out, errs)
 	case "check-path": // for the conformance cases, as is check-json
 		return checkPath(stdin, out, errs)
 	case "check-json":
@@ -64,35 +75,99 @@ func run(words []string, stdin io.Reader, out io.Writer, errs io.Writer) int {
 	return exitUsage
 }
 
-func verifyRun(words []string, out, errs io.Writer) int {
-	asJSON, literal := false, false
-	var names []string
-	for _, word := range words {
+// verb is what a command takes: names, and which options beside --json.
+type verb struct {
+	names     int
+	key, root bool
+	run       func(names []string, root string, keys *attest.Keys) (*report.Verdict, error)
+}
+
+var verbs = map[string]verb{
+	"verify-run": {1, true, false, func(names []string, _ string, keys *attest.Keys) (*report.Verdict, error) {
+		return verify.Directory(names[0], keys)
+	}},
+	"verify-proof": {2, true, true, func(names []string, root string, keys *attest.Keys) (*report.Verdict, error) {
+		return proof.Verify(names[0], names[1], root, keys)
+	}},
+}
+
+// command is a command line that was understood.
+type command struct {
+	json, help  bool
+	keys, names []string
+	root        string
+}
+
+// parse reads the words behind the name of a command.
+func (v verb) parse(words []string) (c command, err error) {
+	literal := false
+	for len(words) > 0 {
+		word := words[0]
+		words = words[1:]
+		value := func() (text string) {
+			if len(words) == 0 {
+				err = fmt.Errorf("%s takes a value", word)
+				return ""
+			}
+			text, words = words[0], words[1:]
+			return text
+		}
 		switch {
-		case !literal && word == "--":
+		case literal || !strings.HasPrefix(word, "-"):
+			c.names = append(c.names, word)
+		case word == "--":
 			literal = true
-		case !literal && word == "--json":
-			asJSON = true
-		case !literal && (word == "-h" || word == "--help"):
-			fmt.Fprint(out, usage)
-			return exitVerified
-		case !literal && strings.HasPrefix(word, "-"):
-			fmt.Fprintf(errs, "omphalos-verify: no option %q\n\n%s", word, usage)
-			return exitUsage
+		case word == "--json":
+			c.json = true
+		case word == "-h" || word == "--help":
+			return command{help: true}, nil
+		case word == "--key" && v.key:
+			c.keys = append(c.keys, value())
+		case word == "--root" && v.root:
+			if c.root != "" {
+				return c, errors.New("--root is given twice")
+			}
+			if c.root = value(); err == nil && !ids.IsHex(c.root) {
+				return c, errors.New("--root takes 64 lower-case hex digits")
+			}
 		default:
-			names = append(names, word)
+			return c, fmt.Errorf("no option %q", word)
+		}
+		if err != nil {
+			return c, err
 		}
 	}
-	if len(names) != 1 {
-		fmt.Fprintf(errs, "omphalos-verify: verify-run takes one folder\n\n%s", usage)
+	switch {
+	case len(c.names) != v.names:
+		return c, fmt.Errorf("%d names are expected, and %d are given", v.names, len(c.names))
+	case len(c.keys) > attest.MaxKeys:
+		return c, fmt.Errorf("--key is given more than %d times", attest.MaxKeys)
+	}
+	return c, nil
+}
+
+func judge(name string, words []string, out, errs io.Writer) int {
+	v := verbs[name]
+	c, err := v.parse(words)
+	if err != nil {
+		fmt.Fprintf(errs, "omphalos-verify: %s: %v\n\n%s", name, err, usage)
 		return exitUsage
 	}
-	verdict, err := verify.Directory(names[0])
-	if err != nil {
-		fmt.Fprintf(errs, "omphalos-verify: %v: %s\n", err, escape(names[0]))
-		return exitNoFolder
+	if c.help {
+		fmt.Fprint(out, usage)
+		return exitVerified
 	}
-	if asJSON {
+	keys, err := attest.ReadKeys(c.keys)
+	if err != nil {
+		fmt.Fprintf(errs, "omphalos-verify: a key cannot be used: %s\n", escape(err.Error()))
+		return exitNoKey
+	}
+	verdict, err := v.run(c.names, c.root, keys)
+	if err != nil {
+		fmt.Fprintf(errs, "omphalos-verify: %v: %s\n", err, escape(strings.Join(c.names, " ")))
+		return exitNothing
+	}
+	if c.json {
 		if err := printJSON(out, verdict); err != nil {
 			fmt.Fprintln(errs, "omphalos-verify:", err)
 			return exitInternal
@@ -103,9 +178,20 @@ func verifyRun(words []string, out, errs io.Writer) int {
 	return map[string]int{"verified": exitVerified, "refused": exitRefused, "incomplete": exitIncomplete}[verdict.Word()]
 }
 
-// notChecked are the words of docs/findings.md for what no verification of a run directory covers.
-var notChecked = []word{
-	{"signatures", "No key was given, so no signature was checked."},
+// notChecked are the words of docs/findings.md for what no verification covers.
+func notChecked(v *report.Verdict) []word {
+	words := slices.Clone(uncovered)
+	if len(v.Keys) == 0 {
+		words = slices.Insert(words, 0, word{"signatures", "No key was given, so no signature was checked."})
+	}
+	if v.NoRoot {
+		reason := "No root was given and no key, so whether the root is that of a real run was not checked."
+		words = slices.Insert(words, 0, word{"root", reason})
+	}
+	return words
+}
+
+var uncovered = []word{
 	{"ledger", "No ledger was given, so whether this run was made public at its time was not checked."},
 	{"recomputation", "The results were not computed again; `omphalos certify` does that."},
 	{"meaning", "Whether the data is true and the matches are right is not for this check to say."},
@@ -136,6 +222,8 @@ type checkJSONDocument struct {
 	Suppressed int           `json:"suppressed"`
 	Unreadable []string      `json:"unreadable"`
 	NotChecked []word        `json:"not_checked"`
+	Keys       []string      `json:"keys"`
+	SignedBy   []string      `json:"signed_by"`
 }
 
 type document struct {
@@ -144,22 +232,20 @@ type document struct {
 	Checks  []checkJSONDocument `json:"checks"`
 }
 
-func printJSON(out io.Writer, v *verify.Verdict) error {
+func printJSON(out io.Writer, v *report.Verdict) error {
 	found := make([]findingJSON, 0, len(v.Findings))
 	for _, f := range v.Findings {
 		found = append(found, findingJSON{string(f.ID), f.ID.Severity(), f.Path, f.Detail})
 	}
-	unreadable := v.Unreadable
-	if unreadable == nil {
-		unreadable = []string{}
-	}
+	list := func(all []string) []string { return append([]string{}, all...) } // never null
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(document{"omphalos.verify/1", v.Word(), []checkJSONDocument{{
 		Subject: v.Subject, RunID: v.RunID, Verdict: v.Word(), Files: v.Files, Bytes: json.Number(v.Bytes.String()),
-		Findings: found, Suppressed: v.Suppressed, Unreadable: unreadable, NotChecked: notChecked,
+		Findings: found, Suppressed: v.Suppressed, Unreadable: list(v.Unreadable), NotChecked: notChecked(v),
+		Keys: list(v.Keys), SignedBy: list(v.SignedBy),
 	}}})
 	if err != nil {
 		return err
@@ -168,8 +254,12 @@ func printJSON(out io.Writer, v *verify.Verdict) error {
 	return err
 }
 
-func printText(out io.Writer, v *verify.Verdict) {
-	fmt.Fprintf(out, "%s %s: %d files, %s bytes\n", strings.ToUpper(v.Word()), escape(v.Subject), v.Files, v.Bytes)
+func printText(out io.Writer, v *report.Verdict) {
+	what := v.Subject
+	if v.RunID != nil {
+		what = *v.RunID
+	}
+	fmt.Fprintf(out, "%s %s: %d files, %s bytes\n", strings.ToUpper(v.Word()), escape(what), v.Files, v.Bytes)
 	for _, f := range v.Findings {
 		fmt.Fprintf(out, "  %s %s %s", f.ID.Severity(), f.ID, escape(f.Path))
 		if f.Detail != "" {
@@ -183,8 +273,11 @@ func printText(out io.Writer, v *verify.Verdict) {
 	for _, path := range v.Unreadable {
 		fmt.Fprintf(out, "  could not be read: %s\n", escape(path))
 	}
+	for _, id := range v.SignedBy {
+		fmt.Fprintf(out, "  signed by %s\n", id)
+	}
 	fmt.Fprintln(out, "NOT CHECKED")
-	for _, w := range notChecked {
+	for _, w := range notChecked(v) {
 		fmt.Fprintf(out, "  %s: %s\n", w.Word, w.Reason)
 	}
 }

@@ -1,14 +1,6 @@
 package manifest
 
-import (
-	"strings"
-	"unicode/utf8"
-)
-
-// isText is 1 to 1024 code points.
-func isText(s string) bool {
-	return s != "" && len(s) <= 1024*utf8.UTFMax && utf8.RuneCountInString(s) <= 1024
-}
+import "strings"
 
 func lower(c byte) bool { return c >= 'a' && c <= 'z' }
 func digit(c byte) bool { return c >= '0' && c <= '9' }

@@ -4,8 +4,8 @@ package manifest
 
 import (
 	"omphalos.invalid/agents/go/omphalos-verify/internal/findings"
-	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/paths"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/schema"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/strictjson"
 )
 
@@ -100,20 +100,10 @@ func Decode(text string, emit paths.Emit) *Manifest {
 		say(fault.ID, fault.Detail)
 		return nil
 	}
-	d := decoder{r: strictjson.NewReader(text)}
+	d := decoder{schema.NewDecoder(text)}
 	m := d.manifest()
 	switch {
-	case d.otherSchema:
-		say(findings.ManifestVersion, "this reader knows "+schemaName)
-	case d.keyCase != "" || d.unknown != "":
-		if d.keyCase != "" {
-			say(findings.JSONKeyCase, d.keyCase)
-		}
-		if d.unknown != "" {
-			say(findings.JSONUnknownField, d.unknown)
-		}
-	case d.malformed != "":
-		say(findings.ManifestSchema, d.malformed)
+	case d.Report(schemaName, findings.ManifestSchema, say):
 	case !spells(m, text):
 		say(findings.ManifestNotCanonical, "not the one spelling of its content")
 	default:
@@ -122,122 +112,8 @@ func Decode(text string, emit paths.Emit) *Manifest {
 	return nil
 }
 
-// decoder reads by the schema and goes on after faults, because what is reported depends on which of them there are.
-// It keeps one example of each; the strings are empty where there is none.
-type decoder struct {
-	r           *strictjson.Reader
-	otherSchema bool
-	keyCase     string
-	unknown     string
-	malformed   string
-}
-
-const shown = 80 // bytes of a foreign key that a finding repeats
-
-func (d *decoder) wrong(where string) {
-	if d.malformed == "" {
-		d.malformed = where + " is missing, or not of its type or form"
-	}
-}
-
-// object reads an object of the schema: member is called with each known key, and must read the value. The first
-// required of the known keys must all be there.
-func (d *decoder) object(where string, known []string, required int, member func(key string)) {
-	if d.r.Kind() != strictjson.Object {
-		d.wrong(where)
-		d.r.Skip()
-		return
-	}
-	var seen uint32
-	d.r.Object(func(key string) {
-		for i, name := range known {
-			if name == key {
-				seen |= 1 << i
-				member(key)
-				return
-			}
-		}
-		short := key[:min(len(key), shown)]
-		folded := ""
-		if len(key) <= shown { // no known key folds from anything longer
-			folded = paths.CaseFold(key)
-		}
-		miscased := false
-		for _, name := range known {
-			miscased = miscased || name == folded
-		}
-		if miscased && d.keyCase == "" {
-			d.keyCase = where + ": " + short
-		}
-		if !miscased && d.unknown == "" {
-			d.unknown = where + ": " + short
-		}
-		d.r.Skip()
-	})
-	for i, name := range known[:required] {
-		if seen&(1<<i) == 0 && d.malformed == "" {
-			d.wrong(where + ": " + name)
-		}
-	}
-}
-
-// list reads a list: item is called for each value and must read it.
-func (d *decoder) list(where string, item func()) {
-	if d.r.Kind() != strictjson.Array {
-		d.wrong(where)
-		d.r.Skip()
-		return
-	}
-	d.r.Array(func(int) { item() })
-}
-
-// str reads text of a form; nil means any text.
-func (d *decoder) str(where string, form func(string) bool) string {
-	if d.r.Kind() != strictjson.String {
-		d.wrong(where)
-		d.r.Skip()
-		return ""
-	}
-	text := d.r.Str()
-	if form != nil && !form(text) {
-		d.wrong(where)
-	}
-	return text
-}
-
-// again reads a value and returns its text.
-func (d *decoder) again(read func()) string {
-	before := *d.r
-	read()
-	return before.Raw()
-}
-
-func (d *decoder) null() bool {
-	if d.r.Kind() != strictjson.Null {
-		return false
-	}
-	d.r.Skip()
-	return true
-}
-
-func (d *decoder) strOrNull(where string) *string {
-	if d.null() {
-		return nil
-	}
-	text := d.str(where, nil)
-	return &text
-}
-
-func (d *decoder) count(where string) uint64 {
-	if d.r.Kind() != strictjson.Int {
-		d.wrong(where)
-		d.r.Skip()
-		return 0
-	}
-	return d.r.Int()
-}
-
-func (d *decoder) digest(where string) string { return d.str(where, ids.IsHex) }
+// decoder reads a manifest by its schema.
+type decoder struct{ schema.Decoder }
 
 var manifestKeys = []string{
 	"artifacts", "control", "created", "environment", "merkle_root", "name", "plan", "release", "reports", "run_id",
@@ -246,45 +122,42 @@ var manifestKeys = []string{
 
 func (d *decoder) manifest() *Manifest {
 	m := &Manifest{}
-	d.object("the manifest", manifestKeys, len(manifestKeys), func(key string) {
+	d.Object("the manifest", manifestKeys, len(manifestKeys), func(key string) {
 		switch key {
 		case "artifacts":
 			m.Artifacts = d.files(key)
 		case "control":
 			m.Control = d.files(key)
 		case "created":
-			m.Created = d.str(key, nil)
+			m.Created = d.Str(key, nil)
 		case "environment":
 			d.environment(&m.Environment)
 		case "merkle_root":
-			m.MerkleRoot = d.digest(key)
+			m.MerkleRoot = d.Digest(key)
 		case "name":
-			m.Name = d.str(key, nil)
+			m.Name = d.Str(key, nil)
 		case "plan":
 			d.plan(&m.Plan)
 		case "release":
-			if !d.null() {
+			if !d.Null() {
 				m.Release = d.release()
 			}
 		case "reports":
 			d.reports(&m.Reports)
 		case "run_id":
-			m.RunID = d.str(key, nil)
+			m.RunID = d.Str(key, nil)
 		case "schema":
-			isText := d.r.Kind() == strictjson.String
-			if text := d.str(key, nil); isText && text != schemaName {
-				d.otherSchema = true
-			}
+			d.Version(schemaName)
 		case "tool":
-			d.object(key, []string{"name", "version"}, 2, func(key string) {
+			d.Object(key, []string{"name", "version"}, 2, func(key string) {
 				if key == "name" {
-					m.ToolName = d.str("tool.name", isText)
+					m.ToolName = d.Str("tool.name", schema.IsText)
 				} else {
-					m.ToolVersion = d.str("tool.version", isText)
+					m.ToolVersion = d.Str("tool.version", schema.IsText)
 				}
 			})
 		case "tree":
-			m.Tree = d.digest(key)
+			m.Tree = d.Digest(key)
 		}
 	})
 	return m
@@ -294,17 +167,17 @@ var planKeys = []string{"config", "id", "inputs", "method"}
 var inputKeys = []string{"blake3", "format", "path", "records", "role", "sha256", "size", "source"}
 
 func (d *decoder) plan(p *Plan) {
-	d.object("plan", planKeys, len(planKeys), func(key string) {
+	d.Object("plan", planKeys, len(planKeys), func(key string) {
 		switch key {
 		case "config":
-			p.Config = d.digest(key)
+			p.Config = d.Digest(key)
 		case "id":
-			p.ID = d.digest(key)
+			p.ID = d.Digest(key)
 		case "method":
-			p.Method = d.digest(key)
+			p.Method = d.Digest(key)
 		case "inputs":
-			d.list(key, func() {
-				if in := d.input(); d.malformed == "" {
+			d.List(key, func() {
+				if in := d.input(); d.Malformed == "" {
 					p.Inputs = append(p.Inputs, in)
 				}
 			})
@@ -313,24 +186,24 @@ func (d *decoder) plan(p *Plan) {
 }
 
 func (d *decoder) input() (in Input) {
-	d.object("plan.inputs", inputKeys, len(inputKeys), func(key string) {
+	d.Object("plan.inputs", inputKeys, len(inputKeys), func(key string) {
 		switch key {
 		case "blake3":
-			in.BLAKE3 = d.digest(key)
+			in.BLAKE3 = d.Digest(key)
 		case "format":
-			in.Format = d.str(key, isRole)
+			in.Format = d.Str(key, isRole)
 		case "path":
-			in.Path = d.str(key, nil)
+			in.Path = d.Str(key, nil)
 		case "records":
-			in.Records = d.count(key)
+			in.Records = d.Count(key)
 		case "role":
-			in.Role = d.str(key, isRole)
+			in.Role = d.Str(key, isRole)
 		case "sha256":
-			in.SHA256 = d.digest(key)
+			in.SHA256 = d.Digest(key)
 		case "size":
-			in.Size = d.count(key)
+			in.Size = d.Count(key)
 		case "source":
-			in.Source = d.str(key, isText)
+			in.Source = d.Str(key, schema.IsText)
 		}
 	})
 	return in
@@ -339,29 +212,29 @@ func (d *decoder) input() (in Input) {
 var environmentKeys = []string{"cpu_count", "locale", "packages", "platform", "python", "timezone"}
 
 func (d *decoder) environment(e *Environment) {
-	d.object("environment", environmentKeys, len(environmentKeys), func(key string) {
+	d.Object("environment", environmentKeys, len(environmentKeys), func(key string) {
 		switch key {
 		case "cpu_count":
-			e.CPUCount = d.count(key)
+			e.CPUCount = d.Count(key)
 		case "locale":
-			e.Locale = d.str(key, isText)
+			e.Locale = d.Str(key, schema.IsText)
 		case "platform":
-			e.Platform = d.str(key, isText)
+			e.Platform = d.Str(key, schema.IsText)
 		case "python":
-			e.Python = d.str(key, isText)
+			e.Python = d.Str(key, schema.IsText)
 		case "timezone":
-			e.Timezone = d.str(key, isText)
+			e.Timezone = d.Str(key, schema.IsText)
 		case "packages":
-			if d.r.Kind() != strictjson.Object {
-				d.wrong(key)
-				d.r.Skip()
+			if d.R.Kind() != strictjson.Object {
+				d.Wrong(key)
+				d.R.Skip()
 				return
 			}
-			e.Packages = d.again(func() {
-				d.r.Object(func(name string) {
-					d.str("packages", isText)
-					if !isText(name) {
-						d.wrong("packages")
+			e.Packages = d.Again(func() {
+				d.R.Object(func(name string) {
+					d.Str("packages", schema.IsText)
+					if !schema.IsText(name) {
+						d.Wrong("packages")
 					}
 				})
 			})
@@ -374,7 +247,7 @@ var fileKeys = []string{"blake3", "media_type", "path", "role", "sha256", "size"
 
 func (d *decoder) files(where string) []File {
 	var files []File
-	d.list(where, func() {
+	d.List(where, func() {
 		var f File
 		table := func() *Table {
 			if f.Table == nil {
@@ -382,36 +255,36 @@ func (d *decoder) files(where string) []File {
 			}
 			return f.Table
 		}
-		d.object(where, fileKeys, 6, func(key string) {
+		d.Object(where, fileKeys, 6, func(key string) {
 			switch key {
 			case "blake3":
-				f.BLAKE3 = d.digest(key)
+				f.BLAKE3 = d.Digest(key)
 			case "media_type":
-				f.MediaType = d.str(key, isMediaType)
+				f.MediaType = d.Str(key, isMediaType)
 			case "path":
-				f.Path = d.str(key, nil)
+				f.Path = d.Str(key, nil)
 			case "role":
-				f.Role = d.str(key, isRole)
+				f.Role = d.Str(key, isRole)
 			case "sha256":
-				f.SHA256 = d.digest(key)
+				f.SHA256 = d.Digest(key)
 			case "size":
-				f.Size = d.count(key)
+				f.Size = d.Count(key)
 			case "fingerprint":
-				if !d.null() {
-					table().Fingerprint = d.digest(key)
+				if !d.Null() {
+					table().Fingerprint = d.Digest(key)
 				}
 			case "rows":
-				if !d.null() {
-					rows := d.count(key)
+				if !d.Null() {
+					rows := d.Count(key)
 					table().Rows = &rows
 				}
 			case "key":
-				if !d.null() {
+				if !d.Null() {
 					table().Key = d.columns()
 				}
 			}
 		})
-		if d.malformed == "" {
+		if d.Malformed == "" {
 			files = append(files, f)
 		}
 	})
@@ -421,16 +294,16 @@ func (d *decoder) files(where string) []File {
 const maxKey = 64
 
 func (d *decoder) columns() (columns []string) {
-	d.list("key", func() {
-		column := d.str("key", isText)
+	d.List("key", func() {
+		column := d.Str("key", schema.IsText)
 		if len(columns) == maxKey {
-			d.wrong("key")
+			d.Wrong("key")
 			return
 		}
 		columns = append(columns, column)
 	})
 	if len(columns) == 0 {
-		d.wrong("key")
+		d.Wrong("key")
 	}
 	return columns
 }
@@ -438,8 +311,8 @@ func (d *decoder) columns() (columns []string) {
 var reportKeys = []string{"matching", "policy", "scoring", "validation"}
 
 func (d *decoder) reports(r *Reports) {
-	d.object("reports", reportKeys, len(reportKeys), func(key string) {
-		switch path := d.strOrNull(key); key {
+	d.Object("reports", reportKeys, len(reportKeys), func(key string) {
+		switch path := d.StrOrNull(key); key {
 		case "matching":
 			r.Matching = path
 		case "policy":
@@ -457,22 +330,22 @@ var releaseKeys = []string{"bundle_id", "contents", "created", "of", "policy", "
 func (d *decoder) release() *Release {
 	r := &Release{}
 	texts := func(where string, form func(string) bool) string {
-		return d.again(func() { d.list(where, func() { d.str(where, form) }) })
+		return d.Again(func() { d.List(where, func() { d.Str(where, form) }) })
 	}
-	d.object("release", releaseKeys, len(releaseKeys), func(key string) {
+	d.Object("release", releaseKeys, len(releaseKeys), func(key string) {
 		switch key {
 		case "bundle_id":
-			r.BundleID = d.str(key, isText)
+			r.BundleID = d.Str(key, schema.IsText)
 		case "contents":
 			r.Contents = texts(key, nil)
 		case "created":
-			r.Created = d.str(key, nil)
+			r.Created = d.Str(key, nil)
 		case "of":
-			r.Of = d.digest(key)
+			r.Of = d.Digest(key)
 		case "policy":
-			r.Policy = d.strOrNull(key)
+			r.Policy = d.StrOrNull(key)
 		case "signers":
-			r.Signers = texts(key, isText)
+			r.Signers = texts(key, schema.IsText)
 		}
 	})
 	return r

@@ -62,3 +62,29 @@ func (t *Head) Root() Hash {
 	}
 	return root
 }
+
+// Included says whether a leaf stands at an index in the tree of so many leaves with this root: RFC 9162, section
+// 2.1.3.2. The proof holds the siblings from the leaf up.
+func Included(leaf Hash, index, size uint64, proof []Hash, root Hash) bool {
+	if index >= size {
+		return false
+	}
+	hash, last := leaf, size-1
+	for _, sibling := range proof {
+		if last == 0 {
+			return false
+		}
+		if index&1 == 1 || index == last {
+			hash = node(sibling, hash)
+			for index&1 == 0 && index != 0 {
+				index >>= 1
+				last >>= 1
+			}
+		} else {
+			hash = node(hash, sibling)
+		}
+		index >>= 1
+		last >>= 1
+	}
+	return last == 0 && hash == root
+}

@@ -1,132 +1,70 @@
 // Package verify judges a run directory by the rules of docs/format/verify.md.
 //
-// Nothing is followed, changed, or opened unless it is a regular file with a usable record, a folder, or manifest.json.
+// Nothing is followed, files.Changed, or opened unless it is a regular file with a usable record, a folder, or manifest.json.
 // Memory is bounded by the manifest, not by the folder.
 package verify
 
 import (
 	"errors"
 	"fmt"
-	"math/big"
-	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"omphalos.invalid/agents/go/omphalos-verify/internal/attest"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/files"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/findings"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/manifest"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/paths"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/report"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/target"
 )
 
-const (
-	folderFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fileFlags   = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
-	workers     = 2
-)
+const workers = 2
 
-// ErrNoFolder says that there is no folder to verify.
-var ErrNoFolder = errors.New("no run directory")
-
-// Verdict is what a verification found.
-type Verdict struct {
-	Subject    string
-	RunID      *string
-	Files      int
-	Bytes      *big.Int
-	Findings   []findings.Finding
-	Suppressed int
-	Unreadable []string
-	Refused    bool
-}
-
-// Word returns the verdict in a word.
-func (v *Verdict) Word() string {
-	switch {
-	case v.Refused:
-		return "refused"
-	case len(v.Unreadable) > 0:
-		return "incomplete"
-	}
-	return "verified"
-}
-
-// Directory verifies the run directory at a path.
-func Directory(path string) (*Verdict, error) {
-	if trimmed := strings.TrimRight(path, "/"); trimmed != "" {
-		path = trimmed
-	}
-	c := &check{verdict: &Verdict{Subject: path[strings.LastIndexByte(path, '/')+1:], Bytes: new(big.Int)}}
-	root, err := c.open(path)
+// Directory verifies the run directory at a path; with keys, each of them must have vouched for it.
+func Directory(path string, keys *attest.Keys) (*report.Verdict, error) {
+	r, root, err := target.Folder(path)
 	if err != nil {
 		return nil, err
 	}
+	r.Verdict.Keys = keys.IDs()
 	if root < 0 {
-		return c.close(), nil
+		return r.Close(), nil
 	}
 	defer unix.Close(root)
-	c.root = root
-	if c.manifest = c.readManifest(); c.manifest == nil {
-		return c.close(), nil
+	c := &check{Report: r, root: root}
+	text, ok := c.readManifest()
+	if !ok {
+		return r.Close(), nil
 	}
-	c.verdict.RunID = &c.manifest.RunID
-	c.manifest.Check(c.found.Add)
+	if c.manifest = manifest.Decode(text, r.Found.Add); c.manifest == nil {
+		return r.Close(), nil
+	}
+	r.Verdict.RunID = &c.manifest.RunID
+	c.manifest.Check(r.Found.Add)
 	c.survey()
 	c.contents()
-	return c.close(), nil
-}
-
-// open is step 1: it returns the open folder, a negative number where there is nothing more to look at, or ErrNoFolder.
-func (c *check) open(path string) (int, error) {
-	for opened := false; ; opened = true {
-		var about unix.Stat_t
-		switch err := retry(func() error { return unix.Lstat(path, &about) }); {
-		case isGone(err) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL):
-			return -1, ErrNoFolder
-		case err != nil: // whether there is a folder cannot be seen
-			c.unreadable.add(".")
-			return -1, nil
-		}
-		switch about.Mode & unix.S_IFMT {
-		case unix.S_IFLNK:
-			c.found.Add(findings.SymlinkEntry, ".", "the run directory itself is a symbolic link")
-			return -1, nil
-		case unix.S_IFDIR:
-		default:
-			return -1, ErrNoFolder
-		}
-		if opened { // it was no folder a moment ago, and is one again
-			return -1, ErrNoFolder
-		}
-		beforeOpen(path)
-		root, err := openFile(unix.AT_FDCWD, path, folderFlags)
-		switch {
-		case err == nil:
-			return root, nil
-		case !isGone(err):
-			c.unreadable.add(".")
-			return -1, nil
-		}
-		// It has changed since: a link in its place is told as one.
+	if keys.Given() {
+		c.attestations(keys, attest.About(c.manifest, text))
 	}
+	return r.Close(), nil
 }
-
-// beforeOpen is for tests: it is called between the lookup of the run directory and its opening.
-var beforeOpen = func(string) {}
 
 // check is the state of one verification.
 type check struct {
-	root       int
-	manifest   *manifest.Manifest
-	verdict    *Verdict
-	found      findings.List
-	unreadable pathList
+	*report.Report
+	root     int
+	manifest *manifest.Manifest
 
 	files   map[string]*place // usable records by path
 	order   []*place          // the same, as listed
 	folders map[string]*place // their proper ancestors
 	rootBad bool              // the top folder could not be listed
+
+	envelopes []string // names of files in attestations, at most one more than are opened
 }
 
 // place is a recorded file or folder, and what was seen of it on disk.
@@ -137,66 +75,18 @@ type place struct {
 	unreadable bool
 }
 
-// pathList keeps the first paths in order, in bounded memory.
-type pathList struct{ kept []string }
-
-func (l *pathList) add(path string) {
-	l.kept = append(l.kept, path)
-	if len(l.kept) >= 2*findings.Max {
-		l.close()
+// readManifest is step 2.
+func (c *check) readManifest() (string, bool) {
+	say := func(id findings.ID, detail string) (string, bool) {
+		c.Found.Add(id, manifest.FileName, detail)
+		return "", false
 	}
-}
-
-func (l *pathList) close() []string {
-	slices.Sort(l.kept)
-	l.kept = slices.Compact(l.kept)
-	l.kept = l.kept[:min(len(l.kept), findings.Max)]
-	return l.kept
-}
-
-func (c *check) close() *Verdict {
-	v := c.verdict
-	v.Findings, v.Suppressed = c.found.Close()
-	v.Refused = c.found.Refused()
-	v.Unreadable = c.unreadable.close()
-	return v
-}
-
-func retry(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-func openFile(at int, name string, flags int) (fd int, err error) {
-	err = retry(func() (err error) {
-		fd, err = unix.Openat(at, name, flags, 0)
-		return err
-	})
-	return fd, err
-}
-
-// isGone says whether an error of opening means that what was there is gone, or of another kind now.
-func isGone(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO)
-}
-
-func changed(a, b *unix.Stat_t) bool { return a.Size != b.Size || a.Mtim != b.Mtim || a.Ctim != b.Ctim }
-
-// readManifest is steps 2 and 3; it returns nil where either says anything.
-func (c *check) readManifest() *manifest.Manifest {
-	say := func(id findings.ID, detail string) *manifest.Manifest {
-		c.found.Add(id, manifest.FileName, detail)
-		return nil
-	}
-	unreadable := func() *manifest.Manifest {
-		c.unreadable.add(manifest.FileName)
-		return nil
+	unreadable := func() (string, bool) {
+		c.Unreadable.Add(manifest.FileName)
+		return "", false
 	}
 	var about unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(c.root, manifest.FileName, &about, unix.AT_SYMLINK_NOFOLLOW) })
+	err := files.Retry(func() error { return unix.Fstatat(c.root, manifest.FileName, &about, unix.AT_SYMLINK_NOFOLLOW) })
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return say(findings.ManifestMissing, "")
@@ -215,44 +105,16 @@ func (c *check) readManifest() *manifest.Manifest {
 	if about.Size > manifest.MaxBytes {
 		return say(findings.JSONTooLarge, fmt.Sprintf("%d bytes", about.Size))
 	}
-	fd, err := openFile(c.root, manifest.FileName, fileFlags)
-	switch {
-	case isGone(err):
-		return say(findings.Toctou, "it changed its kind while it was looked at")
-	case err != nil:
+	text, outcome := files.ReadWhole(c.root, manifest.FileName, manifest.MaxBytes)
+	switch outcome {
+	case files.Changing:
+		return say(findings.Toctou, "it changed while it was looked at")
+	case files.TooLarge:
+		return say(findings.JSONTooLarge, "")
+	case files.Unreadable:
 		return unreadable()
 	}
-	defer unix.Close(fd)
-	var before, after unix.Stat_t
-	if unix.Fstat(fd, &before) != nil {
-		return unreadable()
-	}
-	switch {
-	case before.Mode&unix.S_IFMT != unix.S_IFREG:
-		return say(findings.Toctou, "it changed its kind while it was looked at")
-	case before.Size > manifest.MaxBytes:
-		return say(findings.JSONTooLarge, fmt.Sprintf("%d bytes", before.Size))
-	}
-	var text strings.Builder
-	text.Grow(int(before.Size))
-	buffer := make([]byte, bufferSize)
-	for int64(text.Len()) <= before.Size {
-		n, err := read(fd, buffer[:min(bufferSize, before.Size+1-int64(text.Len()))])
-		if err != nil {
-			return unreadable()
-		}
-		if n == 0 {
-			break
-		}
-		text.Write(buffer[:n])
-	}
-	if unix.Fstat(fd, &after) != nil {
-		return unreadable()
-	}
-	if int64(text.Len()) != before.Size || changed(&before, &after) {
-		return say(findings.Toctou, "it changed while it was read")
-	}
-	return manifest.Decode(text.String(), c.found.Add)
+	return text, true
 }
 
 // survey is step 5: it looks at every entry and notes where the recorded files lie.
@@ -278,7 +140,7 @@ func (c *check) survey() {
 	c.folder(c.root, "", 0)
 	for path, p := range c.folders {
 		if p.seen > 1 {
-			c.found.Add(findings.PathNormCollision, path, "several folders on disk have this name")
+			c.Found.Add(findings.PathNormCollision, path, "several folders on disk have this name")
 		}
 	}
 	for _, p := range c.order {
@@ -286,17 +148,16 @@ func (c *check) survey() {
 		switch {
 		case p.seen == 0:
 			if !c.outOfSight(p) {
-				c.found.Add(findings.FileMissing, path, "recorded in the manifest")
+				c.Found.Add(findings.FileMissing, path, "recorded in the manifest")
 			}
 			continue
 		case p.seen > 1:
-			c.found.Add(findings.PathNormCollision, path, "several files on disk have this name")
+			c.Found.Add(findings.PathNormCollision, path, "several files on disk have this name")
 		}
 		if p.onDisk != path {
-			c.found.Add(findings.PathNormChanged, path, "the name on disk is spelled in another normalization")
+			c.Found.Add(findings.PathNormChanged, path, "the name on disk is spelled in another normalization")
 		}
-		c.verdict.Files++
-		c.verdict.Bytes.Add(c.verdict.Bytes, new(big.Int).SetUint64(p.record.Size))
+		c.Count(p.record.Size)
 	}
 }
 
@@ -324,7 +185,7 @@ func recorded(known map[string]*place, path string) *place {
 
 // cannotSee notes a path that could not be looked at, opened or listed.
 func (c *check) cannotSee(path string) {
-	c.unreadable.add(path)
+	c.Unreadable.Add(path)
 	if p := recorded(c.files, path); p != nil {
 		p.unreadable = true
 	}
@@ -339,14 +200,14 @@ func (c *check) folder(fd int, path string, components int) {
 	if path != "" {
 		prefix += "/"
 	}
-	err := list(fd, func(name string) {
+	err := files.List(fd, func(name string) {
 		if !c.entry(fd, prefix, name, components+1) {
 			return
 		}
-		inner, err := openFile(fd, name, folderFlags)
+		inner, err := files.Open(fd, name, files.FolderFlags)
 		switch {
-		case isGone(err):
-			c.found.Add(findings.Toctou, prefix+name, "the folder was gone, or of another kind, when it was opened")
+		case files.IsGone(err):
+			c.Found.Add(findings.Toctou, prefix+name, "the folder was gone, or of another kind, when it was opened")
 		case err != nil:
 			c.cannotSee(prefix + name)
 		default:
@@ -358,7 +219,7 @@ func (c *check) folder(fd int, path string, components int) {
 	case err == nil:
 	case path == "":
 		c.rootBad = true
-		c.unreadable.add(".")
+		c.Unreadable.Add(".")
 	default:
 		c.cannotSee(path)
 	}
@@ -368,11 +229,11 @@ func (c *check) folder(fd int, path string, components int) {
 func (c *check) entry(fd int, prefix, name string, components int) bool {
 	path := prefix + name
 	if !utf8.ValidString(name) {
-		c.found.Add(findings.NotUTF8, show(path), "")
+		c.Found.Add(findings.NotUTF8, files.Show(path), "")
 		return false
 	}
 	var about unix.Stat_t
-	if err := retry(func() error { return unix.Fstatat(fd, name, &about, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+	if err := files.Retry(func() error { return unix.Fstatat(fd, name, &about, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		c.cannotSee(path)
 		return false
 	}
@@ -381,24 +242,27 @@ func (c *check) entry(fd int, prefix, name string, components int) bool {
 	switch {
 	case path == manifest.FileName:
 	case kind == unix.S_IFLNK:
-		c.found.Add(findings.SymlinkEntry, path, "")
+		c.Found.Add(findings.SymlinkEntry, path, "")
 	case kind != unix.S_IFDIR && kind != unix.S_IFREG:
-		c.found.Add(findings.SpecialFile, path, "")
+		c.Found.Add(findings.SpecialFile, path, "")
 	case kind == unix.S_IFDIR && components >= paths.MaxComponents:
-		c.found.Add(findings.PathTooDeep, path, "")
+		c.Found.Add(findings.PathTooDeep, path, "")
 	case attested:
+		if kind == unix.S_IFREG && components == 2 && strings.HasSuffix(name, ".json") && len(c.envelopes) <= attest.MaxEnvelopes {
+			c.envelopes = append(c.envelopes, name)
+		}
 		return kind == unix.S_IFDIR
 	case kind == unix.S_IFDIR:
 		if p := recorded(c.folders, path); p != nil {
 			p.seen++
 		} else {
-			c.found.Add(findings.DirExtra, path, "")
+			c.Found.Add(findings.DirExtra, path, "")
 		}
 		return true
 	default:
 		p := recorded(c.files, path)
 		if p == nil {
-			c.found.Add(findings.FileExtra, path, "")
+			c.Found.Add(findings.FileExtra, path, "")
 			return false
 		}
 		p.seen++
@@ -410,28 +274,6 @@ func (c *check) entry(fd int, prefix, name string, components int) bool {
 	return false
 }
 
-// show writes a name that is not UTF-8 as text.
-func show(name string) string {
-	var b strings.Builder
-	for len(name) > 0 {
-		r, size := utf8.DecodeRuneInString(name)
-		if r == utf8.RuneError && size == 1 {
-			fmt.Fprintf(&b, `\x%02x`, name[0])
-		} else {
-			b.WriteString(name[:size])
-		}
-		name = name[size:]
-	}
-	return b.String()
-}
-
-// answer is what step 6 says of one file; both members are empty where all is well.
-type answer struct {
-	id         findings.ID
-	detail     string
-	unreadable bool
-}
-
 // contents is step 6: every file that was found is read once.
 func (c *check) contents() {
 	queue := make(chan *place)
@@ -439,17 +281,15 @@ func (c *check) contents() {
 	var done sync.WaitGroup
 	for range workers {
 		done.Go(func() {
-			h := newHasher()
+			h := files.NewHasher()
 			for p := range queue {
 				a := c.content(h, p)
-				if a == (answer{}) {
-					continue
-				}
 				lock.Lock()
-				if a.unreadable {
-					c.unreadable.add(p.record.Path)
-				} else {
-					c.found.Add(a.id, p.record.Path, a.detail)
+				switch {
+				case a.Unreadable:
+					c.Unreadable.Add(p.record.Path)
+				case a.ID != "":
+					c.Found.Add(a.ID, p.record.Path, a.Detail)
 				}
 				lock.Unlock()
 			}
@@ -464,39 +304,16 @@ func (c *check) contents() {
 	done.Wait()
 }
 
-func (c *check) content(h *hasher, p *place) answer {
+func (c *check) content(h *files.Hasher, p *place) files.Answer {
 	fd, err := c.openBelow(p.onDisk)
 	switch {
-	case isGone(err):
-		return answer{id: findings.Toctou, detail: "it was gone, or of another kind, when it was opened"}
+	case files.IsGone(err):
+		return files.Answer{ID: findings.Toctou, Detail: "it was gone, or of another kind, when it was opened"}
 	case err != nil:
-		return answer{unreadable: true}
+		return files.Answer{Unreadable: true}
 	}
 	defer unix.Close(fd)
-	var before, after unix.Stat_t
-	if unix.Fstat(fd, &before) != nil {
-		return answer{unreadable: true}
-	}
-	want := p.record
-	switch {
-	case before.Mode&unix.S_IFMT != unix.S_IFREG:
-		return answer{id: findings.Toctou, detail: "it was of another kind when it was opened"}
-	case uint64(before.Size) != want.Size:
-		return answer{id: findings.SizeMismatch, detail: fmt.Sprintf("%d bytes, recorded %d", before.Size, want.Size)}
-	}
-	length, blake, sha, err := h.file(fd, want.Size)
-	if err != nil || unix.Fstat(fd, &after) != nil {
-		return answer{unreadable: true}
-	}
-	switch {
-	case length != want.Size || changed(&before, &after):
-		return answer{id: findings.Toctou, detail: "it changed while it was read"}
-	case (blake == want.BLAKE3) != (sha == want.SHA256):
-		return answer{id: findings.HashDisagree, detail: "one of blake3 and sha256 matches, the other does not"}
-	case blake != want.BLAKE3:
-		return answer{id: findings.HashMismatch, detail: "blake3 " + blake[:12] + ", recorded " + want.BLAKE3[:12]}
-	}
-	return answer{}
+	return files.Compare(h, fd, files.Record{Size: p.record.Size, BLAKE3: p.record.BLAKE3, SHA256: p.record.SHA256})
 }
 
 // openBelow opens a file, each component of its path without following links.
@@ -504,11 +321,11 @@ func (c *check) openBelow(path string) (int, error) {
 	at := c.root
 	for {
 		name, rest, more := strings.Cut(path, "/")
-		flags := fileFlags
+		flags := files.FileFlags
 		if more {
-			flags = folderFlags
+			flags = files.FolderFlags
 		}
-		fd, err := openFile(at, name, flags)
+		fd, err := files.Open(at, name, flags)
 		if at != c.root {
 			unix.Close(at)
 		}
@@ -517,4 +334,48 @@ func (c *check) openBelow(path string) (int, error) {
 		}
 		at, path = fd, rest
 	}
+}
+
+// attestations judges what lies in the folder of attestations.
+func (c *check) attestations(keys *attest.Keys, about *attest.Run) {
+	tally := keys.Tally()
+	if len(c.envelopes) > attest.MaxEnvelopes {
+		c.Found.Add(findings.OversizeLength, manifest.Attestations, "more than 256 files")
+		c.envelopes = nil
+	}
+	if len(c.envelopes) > 0 {
+		fd, err := files.Open(c.root, manifest.Attestations, files.FolderFlags)
+		if err == nil {
+			defer unix.Close(fd)
+		}
+		for _, name := range c.envelopes {
+			path := manifest.Attestations + "/" + name
+			say := func(id findings.ID, detail string) { c.Found.Add(id, path, detail) }
+			switch {
+			case files.IsGone(err):
+				say(findings.Toctou, "the folder was gone, or of another kind, when it was opened")
+				continue
+			case err != nil:
+				c.Unreadable.Add(path)
+				continue
+			}
+			text, outcome := files.ReadWhole(fd, name, attest.MaxEnvelope)
+			switch outcome {
+			case files.Changing:
+				say(findings.Toctou, "it changed while it was looked at")
+			case files.TooLarge:
+				say(findings.JSONTooLarge, "")
+			case files.Unreadable:
+				c.Unreadable.Add(path)
+			case files.Whole:
+				if s := keys.Open(text, say); s != nil && about.Judge(s, say) {
+					tally.Add(s)
+				}
+			}
+		}
+	}
+	if missing := tally.Missing(); missing != "" {
+		c.Found.Add(findings.SignatureMissing, manifest.Attestations, missing)
+	}
+	c.Verdict.SignedBy = tally.SignedBy()
 }

@@ -13,10 +13,12 @@ import (
 	"syscall"
 	"testing"
 
+	"omphalos.invalid/agents/go/omphalos-verify/internal/files"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/findings"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/manifest"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/merkle"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/target"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/tree"
 )
 
@@ -90,7 +92,7 @@ var example = map[string]string{"a.csv": "abc", "b/c": "", "b/d": "abd", "e/f/g"
 // judge returns the word and the findings of a folder, as one text.
 func judge(t testing.TB, path string) string {
 	t.Helper()
-	v, err := Directory(path)
+	v, err := Directory(path, nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -210,11 +212,11 @@ func TestRoot(t *testing.T) {
 		r.root + "//":                       "verified",
 		link:                                "refused|symlinkEntry .",
 		link + "/":                          "refused|symlinkEntry .",
-		r.root + "/a.csv":                   ErrNoFolder.Error(),
-		r.root + "/none":                    ErrNoFolder.Error(),
-		filepath.Join(r.root, "a.csv/x"):    ErrNoFolder.Error(),
+		r.root + "/a.csv":                   target.ErrNothing.Error(),
+		r.root + "/none":                    target.ErrNothing.Error(),
+		filepath.Join(r.root, "a.csv/x"):    target.ErrNothing.Error(),
 		filepath.Join(link, "..", "run"):    "verified",
-		r.root + "/" + string([]byte{0, 1}): ErrNoFolder.Error(),
+		r.root + "/" + string([]byte{0, 1}): target.ErrNothing.Error(),
 	} {
 		if got := judge(t, path); got != want {
 			t.Errorf("%q: %s, not %s", path, got, want)
@@ -290,7 +292,7 @@ func TestMany(t *testing.T) {
 		r.write(fmt.Sprintf("x%06d", i), "")
 	}
 	r.write("a.csv", "")
-	v, err := Directory(r.root)
+	v, err := Directory(r.root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +306,7 @@ func TestMany(t *testing.T) {
 
 // Both ways of computing digests give those of the whole bytes, and read at most one byte more than wanted.
 func TestDigests(t *testing.T) {
-	data := make([]byte, 3*largeFile+17)
+	data := make([]byte, 3*files.LargeFile+17)
 	for i := range data {
 		data[i] = byte(i * i >> 7)
 	}
@@ -312,13 +314,13 @@ func TestDigests(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h := newHasher()
-	for _, size := range []int{0, 1, bufferSize, largeFile, largeFile + 1, len(data) - 1, len(data), len(data) + 5} {
+	h := files.NewHasher()
+	for _, size := range []int{0, 1, files.BufferSize, files.LargeFile, files.LargeFile + 1, len(data) - 1, len(data), len(data) + 5} {
 		file, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		length, blake, sha, err := h.file(int(file.Fd()), uint64(size))
+		length, blake, sha, err := h.File(int(file.Fd()), uint64(size))
 		file.Close()
 		part := data[:min(size+1, len(data))]
 		sum := sha256.Sum256(part)
@@ -330,10 +332,10 @@ func TestDigests(t *testing.T) {
 
 // What takes the place of the run directory between its lookup and its opening is judged as what it is then.
 func TestRunDirectoryThatChanges(t *testing.T) {
-	defer func() { beforeOpen = func(string) {} }()
+	defer func() { target.BeforeOpen = func(string) {} }()
 	r := newRun(t, example)
 	moved := r.root + "-moved"
-	beforeOpen = func(path string) {
+	target.BeforeOpen = func(path string) {
 		if err := errors.Join(os.Rename(path, moved), os.Symlink(moved, path)); err != nil {
 			t.Fatal(err)
 		}
@@ -341,12 +343,12 @@ func TestRunDirectoryThatChanges(t *testing.T) {
 	if got, want := judge(t, r.root), "refused|symlinkEntry ."; got != want {
 		t.Errorf("a link: got %s, not %s", got, want)
 	}
-	beforeOpen = func(path string) {
+	target.BeforeOpen = func(path string) {
 		if err := os.Rename(path, path+"-gone"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Directory(moved); !errors.Is(err, ErrNoFolder) {
+	if _, err := Directory(moved, nil); !errors.Is(err, target.ErrNothing) {
 		t.Errorf("nothing: got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package verify
+package files
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 
 const namesAtOnce = 4096
 
-// list passes on the names in an open folder, a bounded number at a time.
-func list(fd int, name func(string)) error {
+// List passes on the names in an open folder, a bounded number at a time.
+func List(fd int, name func(string)) error {
 	// The os package wants a descriptor of its own to close.
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

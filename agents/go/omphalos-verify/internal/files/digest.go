@@ -1,4 +1,4 @@
-package verify
+package files
 
 import (
 	"crypto/sha256"
@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	bufferSize  = 1 << 18
+	// BufferSize is how much is read at once.
+	BufferSize  = 1 << 18
 	bufferCount = 4 // per file being read
-	// A file longer than this has its two digests computed side by side.
-	largeFile = 1 << 20
+	// LargeFile is beyond which length a file has its two digests computed side by side.
+	LargeFile = 1 << 20
 )
 
-// hasher reads files and computes both digests; its buffers and states are used again for the next file.
-type hasher struct {
+// Hasher reads files and computes both digests; its buffers and states are used again for the next file.
+type Hasher struct {
 	sha interface {
 		io.Writer
 		Sum([]byte) []byte
@@ -29,16 +30,17 @@ type hasher struct {
 	buffers [bufferCount][]byte
 }
 
-func newHasher() *hasher {
-	h := &hasher{sha: sha256.New(), blake: blake3.New(32, nil)}
+// NewHasher returns one with its buffers.
+func NewHasher() *Hasher {
+	h := &Hasher{sha: sha256.New(), blake: blake3.New(32, nil)}
 	for i := range h.buffers {
-		h.buffers[i] = make([]byte, bufferSize)
+		h.buffers[i] = make([]byte, BufferSize)
 	}
 	return h
 }
 
-// read fills a buffer from a descriptor as far as the data goes.
-func read(fd int, buffer []byte) (int, error) {
+// Read fills a buffer from a descriptor as far as the data goes.
+func Read(fd int, buffer []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, buffer)
 		if !errors.Is(err, unix.EINTR) {
@@ -47,16 +49,16 @@ func read(fd int, buffer []byte) (int, error) {
 	}
 }
 
-// file returns how many bytes a descriptor gave, at most one more than size, and both digests of them as hex.
-func (h *hasher) file(fd int, size uint64) (length uint64, blake, sha string, err error) {
+// File returns how many bytes a descriptor gave, at most one more than size, and both digests of them as hex.
+func (h *Hasher) File(fd int, size uint64) (length uint64, blake, sha string, err error) {
 	h.sha.Reset()
 	h.blake.Reset()
 	left := size + 1
-	if size <= largeFile {
+	if size <= LargeFile {
 		buffer := h.buffers[0]
 		for left > 0 && err == nil {
 			var n int
-			if n, err = read(fd, buffer[:min(left, bufferSize)]); n <= 0 {
+			if n, err = Read(fd, buffer[:min(left, BufferSize)]); n <= 0 {
 				break
 			}
 			left -= uint64(n)
@@ -69,8 +71,8 @@ func (h *hasher) file(fd int, size uint64) (length uint64, blake, sha string, er
 	return size + 1 - left, hex.EncodeToString(h.blake.Sum(nil)), hex.EncodeToString(h.sha.Sum(nil)), err
 }
 
-// sideBySide computes SHA-256 in another goroutine; a buffer is free again when both have read it.
-func (h *hasher) sideBySide(fd int, left uint64) (uint64, error) {
+// sideBySide computes SHA-256 in another goroutine; a buffer is free again when both have Read it.
+func (h *Hasher) sideBySide(fd int, left uint64) (uint64, error) {
 	free, full := make(chan []byte, bufferCount), make(chan []byte, bufferCount)
 	for _, buffer := range h.buffers {
 		free <- buffer
@@ -84,9 +86,9 @@ func (h *hasher) sideBySide(fd int, left uint64) (uint64, error) {
 	})
 	var err error
 	for left > 0 && err == nil {
-		buffer := (<-free)[:bufferSize]
+		buffer := (<-free)[:BufferSize]
 		var n int
-		if n, err = read(fd, buffer[:min(left, bufferSize)]); n <= 0 {
+		if n, err = Read(fd, buffer[:min(left, BufferSize)]); n <= 0 {
 			break
 		}
 		left -= uint64(n)
