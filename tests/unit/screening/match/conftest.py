@@ -98,7 +98,7 @@ def run(
     """Match parties (names, or names with a country) against entities."""
     with duckdb.connect(config={"threads": threads}) as con:
         fill(con, [(p, None) if isinstance(p, str) else p for p in parties], entities)
-        report = match_parties(con, params or MatchParams())
+        report = match_parties(con, params or MatchParams(), threads)
         rows = con.execute("SELECT * FROM party_matches").to_arrow_table().to_pylist()
     return Outcome(report, rows)
 

@@ -279,6 +279,7 @@ def test_batch_sizes_change_nothing(match, world, monkeypatch):
     whole = match(parties, entities, MatchParams(4000, 6000, 8000))
     for module, name, size in (
         ("candidates", "POSTINGS", 300),
+        ("candidates", "PARTIES", 7),
         ("score", "PAIRS", 2048),
         ("tokens", "TOKEN_PAIRS", 97),
         ("fuzzy", "PAIRS", 61),
@@ -312,3 +313,13 @@ def test_the_hash_seed_changes_nothing():
     }
     assert len(outputs) == 1
     assert len(outputs.pop()) > 1000
+
+
+def test_a_listed_person_is_not_a_company(one_name):
+    """A listed person against a party with a legal form costs, and speaks against the match."""
+    bare = one_name("Zarvand Kolmer", "Zarvand Kolmer", entity_type="person").one()
+    firm = one_name("Zarvand Kolmer LLC", "Zarvand Kolmer", entity_type="person").one()
+    body = one_name("Zarvand Kolmer LLC", "Zarvand Kolmer", entity_type="organization").one()
+    assert bare["against"] == ""
+    assert firm["against"] == "TYPE_MISMATCH"
+    assert body["score_bp"] - firm["score_bp"] == 1000
