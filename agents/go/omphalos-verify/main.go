@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"omphalos.invalid/agents/go/omphalos-verify/internal/attest"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/bundle"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/proof"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/report"
@@ -22,9 +23,11 @@ import (
 )
 
 const usage = `usage: omphalos-verify verify-run    [--json] [--key PUB]... DIR
+       omphalos-verify verify-bundle [--json] [--key PUB]... FILE
        omphalos-verify verify-proof  [--json] [--root HEX] [--key PUB]... PROOF FILE
 
 verify-run     a run directory: everything that manifest.json claims is computed again from the files that lie there
+verify-bundle  a bundle of runs in one file, in one pass, without unpacking it
 verify-proof   whether FILE is an artifact of the run with this Merkle root
 
   --json      print one document instead of text
@@ -64,7 +67,7 @@ func run(words []string, stdin io.Reader, out io.Writer, errs io.Writer) int {
 	case "-h", "--help", "help":
 		fmt.Fprint(out, usage)
 		return exitVerified
-	case "verify-run", "verify-proof":
+	case "verify-run", "verify-bundle", "verify-proof":
 		return judge(words[0], words[1:], out, errs)
 	case "check-path": // for the conformance cases, as is check-json
 		return checkPath(stdin, out, errs)
@@ -85,6 +88,9 @@ type verb struct {
 var verbs = map[string]verb{
 	"verify-run": {1, true, false, func(names []string, _ string, keys *attest.Keys) (*report.Verdict, error) {
 		return verify.Directory(names[0], keys)
+	}},
+	"verify-bundle": {1, true, false, func(names []string, _ string, keys *attest.Keys) (*report.Verdict, error) {
+		return bundle.Verify(names[0], keys)
 	}},
 	"verify-proof": {2, true, true, func(names []string, root string, keys *attest.Keys) (*report.Verdict, error) {
 		return proof.Verify(names[0], names[1], root, keys)

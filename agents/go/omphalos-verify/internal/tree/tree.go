@@ -19,7 +19,13 @@ const (
 	MaxSize = 1<<53 - 1
 )
 
-// Entry is one name in a folder; its kind is 0 for a blob and 1 for a tree.
+// Blob and Tree are the kinds of entries.
+const (
+	Blob = 0
+	Tree = 1
+)
+
+// Entry is one name in a folder, of kind Blob or Tree.
 type Entry struct {
 	Name string
 	Kind uint64
@@ -108,6 +114,14 @@ func check(entries []Entry, malformed bool) findings.ID {
 		return findings.PathCaseCollision
 	}
 	return ""
+}
+
+// Sum adds up the sizes of the entries of a node that Decode let through.
+func Sum(entries []Entry) (sum uint64) {
+	for _, e := range entries {
+		sum += e.Size
+	}
+	return sum
 }
 
 // Encode returns the bytes of a node; the caller has put its entries in order.
