@@ -19,16 +19,19 @@ import (
 	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/proof"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/report"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/store"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/verify"
 )
 
 const usage = `usage: omphalos-verify verify-run    [--json] [--key PUB]... DIR
        omphalos-verify verify-bundle [--json] [--key PUB]... FILE
        omphalos-verify verify-proof  [--json] [--root HEX] [--key PUB]... PROOF FILE
+       omphalos-verify verify-store  [--json] DIR
 
 verify-run     a run directory: everything that manifest.json claims is computed again from the files that lie there
 verify-bundle  a bundle of runs in one file, in one pass, without unpacking it
 verify-proof   whether FILE is an artifact of the run with this Merkle root
+verify-store   a whole store, from its files, without its index
 
   --json      print one document instead of text
   --key PUB   the holder of this Ed25519 key must have vouched; up to 16 times
@@ -67,7 +70,7 @@ func run(words []string, stdin io.Reader, out io.Writer, errs io.Writer) int {
 	case "-h", "--help", "help":
 		fmt.Fprint(out, usage)
 		return exitVerified
-	case "verify-run", "verify-bundle", "verify-proof":
+	case "verify-run", "verify-bundle", "verify-proof", "verify-store":
 		return judge(words[0], words[1:], out, errs)
 	case "check-path": // for the conformance cases, as is check-json
 		return checkPath(stdin, out, errs)
@@ -94,6 +97,9 @@ var verbs = map[string]verb{
 	}},
 	"verify-proof": {2, true, true, func(names []string, root string, keys *attest.Keys) (*report.Verdict, error) {
 		return proof.Verify(names[0], names[1], root, keys)
+	}},
+	"verify-store": {1, false, false, func(names []string, _ string, _ *attest.Keys) (*report.Verdict, error) {
+		return store.Verify(names[0])
 	}},
 }
 
