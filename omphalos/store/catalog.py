@@ -90,6 +90,17 @@ class Catalog:
         self._index = None
         self._healed = None
 
+    def file_time(self) -> int | None:
+        """Return the time of the store's file system now, in nanoseconds; None where nothing can be written."""
+        path = self._folder / "lock.mdb"
+        try:
+            if self.index().in_memory:
+                return None
+            os.utime(path)
+            return path.stat().st_mtime_ns
+        except OSError:
+            return None
+
     def catch_up(self) -> dict[str, int]:
         """Index what was appended without this index hearing of it; return all segments with their sizes."""
         listing = self.packs.listing()

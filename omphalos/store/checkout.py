@@ -25,8 +25,9 @@ from omphalos.format.ids import ObjectId, hasher
 from omphalos.format.paths import show
 from omphalos.format.tree import TreeError
 from omphalos.store import durable
+from omphalos.store.digests import hash_files
 from omphalos.store.durable import OBJECT_MODE, Disk, Incoming, temporary_name, translated
-from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, each_file, open_root, survey
+from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, open_root, survey
 from omphalos.store.links import CANNOT, Links
 from omphalos.store.objects import ObjectDamaged, ObjectStore, read_source
 from omphalos.store.store import Store
@@ -136,7 +137,8 @@ def checkout(
 def status(store: Store, tree_id: ObjectId, directory: Path) -> list[StatusEntry]:
     """Return where ``directory`` differs from a tree, in byte order of path; empty means it is exactly that tree.
 
-    Every file of the same size is hashed. What is neither file nor folder is ``special``.
+    Files of the same size are hashed, but for those whose stat is as it was when they were last (see ``statcache``).
+    What is neither file nor folder is ``special``.
 
     Raises:
         SourceChanged, SourceUnreadable: the folder changed meanwhile, or cannot be read.
@@ -144,25 +146,34 @@ def status(store: Store, tree_id: ObjectId, directory: Path) -> list[StatusEntry
     """
     wanted = {path: (size, oid) for path, size, oid in walk(store, tree_id)}
     seen: dict[str, State | None] = {}
-
-    def compare(fd: int, path: str) -> None:
-        expected = wanted.get(path)
-        if expected is None:
-            seen[path] = "added"
-        else:
-            seen[path] = None if _is_blob(fd, path, *expected) else "modified"
-
+    sizes = {path: size for path, (size, _) in wanted.items()}
     fd = open_root(directory)
     try:
         found = survey(fd)
-        each_file(fd, found, compare)
+        ids = hash_files(fd, found, lambda path, size: sizes.get(path) == size, store.objects.catalog)
     finally:
         os.close(fd)
+    _note_files(found, "", wanted, ids, seen)
     _note_rest(found, "", seen)
     for path in wanted:
         seen.setdefault(path, "removed")
     ordered = sorted(seen.items(), key=lambda item: os.fsencode(item[0]))
     return [StatusEntry(show(path), state) for path, state in ordered if state is not None]
+
+
+def _note_files(
+    folder: Folder,
+    above: str,
+    wanted: dict[str, tuple[int, ObjectId]],
+    ids: dict[str, ObjectId],
+    seen: dict[str, State | None],
+) -> None:
+    for name in folder.files:
+        path = above + name
+        expected = wanted.get(path)
+        seen[path] = "added" if expected is None else None if ids.get(path) == expected[1] else "modified"
+    for name, below in folder.folders.items():
+        _note_files(below, f"{above}{name}/", wanted, ids, seen)
 
 
 def _note_rest(folder: Folder, above: str, seen: dict[str, State | None]) -> None:

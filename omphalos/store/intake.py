@@ -79,7 +79,8 @@ class _Intake:
             known = statcache.decode(values.get(key))
             if known is not None:
                 self._known[key] = known
-                if known.names == rows.names and not folder.folders and not folder.odd:
+                judged = known.node != statcache.NO_ID  # a status asks about folders that nobody judged
+                if judged and known.names == rows.names and not folder.folders and not folder.odd:
                     self.judged.add(id(folder))
 
     def folder(self, fd: int, folder: Folder, path: str) -> tuple[ObjectId, int] | None:

@@ -22,7 +22,7 @@ _KEY: Final = struct.Struct("<QQ")
 _VERSION: Final = 1
 RACY_NS: Final = 2_000_000_000
 _NOTHING: Final = bytes(_STAT.size)
-_NO_ID: Final = ObjectId(bytes(ID_BYTES))
+NO_ID: Final = ObjectId(bytes(ID_BYTES))
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Rows:
     ids: list[ObjectId] = field(default_factory=list)
     packed: bytes = b""
     children: bytes = bytes(ID_BYTES)
-    node: ObjectId = _NO_ID
+    node: ObjectId = NO_ID
     node_packed: bool = False
     total: int = 0
 
@@ -51,6 +51,11 @@ class Rows:
 def key(folder: Folder) -> bytes:
     """Return the key of a folder's value."""
     return _KEY.pack(folder.stat.st_dev, folder.stat.st_ino)
+
+
+def encode_name(name: str) -> bytes:
+    """Return a file's name as it stands in a value."""
+    return os.fsencode(name)
 
 
 def stat_bytes(seen: os.stat_result) -> bytes:

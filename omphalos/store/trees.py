@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
-from omphalos.format.ids import ObjectId, hasher
+from omphalos.format.ids import ObjectId
 from omphalos.format.paths import (
     MAX_COMPONENTS,
     MAX_PATH_BYTES,
@@ -26,7 +26,7 @@ from omphalos.format.paths import (
 )
 from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, build_tree, decode_tree
 from omphalos.store import folders, intake
-from omphalos.store.objects import read_source
+from omphalos.store.digests import hash_files
 from omphalos.store.store import Store
 
 MAX_FILES: Final = 2**24  # in one tree; without it a few small nodes could describe more files than a disk can hold
@@ -73,20 +73,22 @@ def put_directory(store: Store, directory: Path) -> tuple[ObjectId, int]:
     return intake.put_folder(store.objects, directory, _judge_folder)
 
 
-def hash_directory(directory: Path) -> tuple[ObjectId, int]:
-    """Return what ``put_directory`` would return, with nothing stored; errors as there, but for the store's."""
-    files: dict[str, tuple[int, ObjectId]] = {}
+def hash_directory(directory: Path, store: Store | None = None) -> tuple[ObjectId, int]:
+    """Return what ``put_directory`` would return, with nothing stored; errors as there, but for the store's.
 
-    def take(fd: int, path: str) -> None:
-        state, size = hasher("blob"), 0
-        for chunk in read_source(fd, path):
-            state.update(chunk)
-            size += len(chunk)
-        files[path] = (size, ObjectId(state.digest()))
-
-    _visit(directory, take)
+    With a ``store`` its stat cache is used: files that did not change since they were last hashed are not read.
+    """
+    files: list[tuple[str, int]] = []
+    fd = folders.open_root(directory)
+    try:
+        found = folders.survey(fd)
+        _judge_folder(found, set())
+        _list_files(found, "", files)
+        ids = hash_files(fd, found, lambda _path, _size: True, store.objects.catalog if store is not None else None)
+    finally:
+        os.close(fd)
     root, total = EMPTY_TREE, 0
-    for node in build_tree((path, size, oid) for path, (size, oid) in files.items()):
+    for node in build_tree((path, size, ids[path]) for path, size in files):
         root, total = node.id, node.size  # the root comes last
     return root, total
 
@@ -192,15 +194,10 @@ def _judge(findings: list[Finding]) -> None:
         raise DirectoryRefused(refused)
 
 
-def _visit(directory: Path, take: folders.Visit) -> None:
-    """Survey a folder, judge all of it, then let ``take`` read every file."""
-    fd = folders.open_root(directory)
-    try:
-        found = folders.survey(fd)
-        _judge_folder(found, set())
-        folders.each_file(fd, found, take)
-    finally:
-        os.close(fd)
+def _list_files(folder: folders.Folder, above: str, found: list[tuple[str, int]]) -> None:
+    found += [(above + name, seen.st_size) for name, seen in folder.files.items()]
+    for name, below in folder.folders.items():
+        _list_files(below, f"{above}{name}/", found)
 
 
 def _judge_folder(folder: folders.Folder, judged: set[int]) -> None:
