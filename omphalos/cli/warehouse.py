@@ -91,3 +91,23 @@ def compile_project(app: App) -> None:
         app.out.document("omphalos.warehouse-compile/1", {"changed": names})
     else:
         app.out.message(f"changed: {', '.join(names)}" if names else "nothing changed")
+
+
+@command.command("docs", cls=Verb, examples=["omphalos warehouse docs -o marts.html"])
+@click.option("-o", "--output", required=True, metavar="FILE", help="The page to write; it must not exist.")
+@click.pass_obj
+def docs(app: App, output: str) -> None:
+    """Write dbt's documentation of the marts as one HTML page; nothing is sent, and the page fetches nothing."""
+    from omphalos.shipped import shipped
+    from omphalos.warehouse.dbt import write_docs
+
+    path = app.path(output)
+    if path.exists() or not path.parent.is_dir():
+        reason = "is there already" if path.exists() else "is in no folder that exists"
+        raise NoDestination(f"{output} {reason}", hint="name another file", undone="nothing was written")
+    with TemporaryDirectory(prefix="omphalos-") as work:
+        write_docs(shipped("warehouse"), path, Path(work))
+    if app.out.json:
+        app.out.document("omphalos.warehouse-docs/1", {"path": output, "size": path.stat().st_size})
+    else:
+        app.out.message(f"wrote {output}")

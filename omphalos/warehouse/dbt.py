@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.warehouse.dbt_process import DOCS
 from omphalos.warehouse.project import TARGETS, Plan, Target, make_plan, plan_path, project_digest
 
 SECONDS: Final = 900
@@ -59,6 +60,43 @@ def build_with_dbt(
     digest = project_digest(project)
     result = _start(project, target, work, "build", settings)
     return make_plan(result["nodes"], digest, target), dict(result["failures"])
+
+
+def write_docs(project: Path, destination: Path, work: Path) -> None:
+    """Let dbt document the project, and write the page that it makes, which stands alone, as ``destination``.
+
+    The page is dbt's own application with the project in it. It is for reading, and no artifact: it carries the time
+    at which it was made. A policy is put into it, under which a browser that shows it connects to nothing.
+
+    Args:
+        project: the dbt project's folder; nothing is written to it, no data is read and no server is needed.
+        destination: the file to make; it must not exist.
+        work: a scratch folder.
+
+    Raises:
+        DbtFailed: the project has an error, or dbt made no page.
+        FileExistsError, OSError: the file cannot be made.
+    """
+    _start(project, "duckdb", work, DOCS, {})
+    page = work / "target" / "static_index.html"
+    if not page.is_file():
+        raise DbtFailed("dbt made no page", undone="nothing was written")
+    head = b'<meta charset="utf-8">'
+    data = page.read_bytes()
+    if data.count(head) != 1:
+        raise DbtFailed("the page that dbt made is of an unknown form", undone="nothing was written")
+    data = data.replace(head, head + _POLICY)
+    for place, shown in ((project, b"warehouse"), (work, b"scratch")):
+        data = data.replace(str(place).encode(), shown)
+    with destination.open("xb") as stream:
+        stream.write(data)
+
+
+# The page is one file: scripts and styles stand in it, and it has nothing to fetch and nothing to send.
+_POLICY: Final = (
+    b"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline' "
+    b"'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; font-src data:\">"
+)
 
 
 def _start(project: Path, target: Target, work: Path, verb: str, settings: Mapping[str, str]) -> Any:

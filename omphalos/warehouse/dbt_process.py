@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+DOCS = "docs generate"
 _REFUSED = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"})
 
 
@@ -25,7 +26,7 @@ def main(order: dict[str, str]) -> None:
 
     work = Path(order["work"])
     arguments = [
-        order["verb"],
+        *order["verb"].split(),
         "--project-dir", order["project"],
         "--profiles-dir", str(Path(order["project"]) / "profiles"),
         "--target", order["target"],
@@ -33,14 +34,16 @@ def main(order: dict[str, str]) -> None:
         "--log-path", str(work / "log"),
         "--log-level-file", "none",
         "--quiet",
-        "--no-write-json",
+        "--write-json" if order["verb"] == DOCS else "--no-write-json",
         "--no-use-colors",
         "--no-version-check",
     ]  # fmt: skip
     if order["verb"] == "compile":
         arguments += ["--no-populate-cache", "--no-introspect"]
+    if order["verb"] == DOCS:
+        arguments += ["--static", "--empty-catalog", "--no-populate-cache"]
     done = dbtRunner().invoke(arguments)
-    results = list(getattr(done.result, "results", []))
+    results = [] if order["verb"] == DOCS else list(getattr(done.result, "results", []))
     failed = [result for result in results if str(result.status) in ("error", "skipped")]
     failed += [r for r in results if r.node.resource_type == "unit_test" and str(r.status) == "fail"]
     answer: dict[str, Any] = {"error": "", "nodes": [], "failures": {}}

@@ -172,6 +172,8 @@ def test_json_documents(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {str(document.pop("schema")): set(document) for document in documents(store)}
     # Compiling starts dbt three times; tests/unit/warehouse compiles, so here its one member is only compared.
     assert written.pop("omphalos.warehouse-compile/1") == {"changed"}
+    # The same holds of dbt's documentation; tests/unit/cli makes it.
+    assert written.pop("omphalos.warehouse-docs/1") == {"path", "size"}
     assert made == written
 
 

@@ -38,3 +38,18 @@ def test_a_server_that_is_not_there_is_said(call: Call, store: Path) -> None:
 
     assert said.code not in (0, 70)
     assert "postgres" in said.err.lower()
+
+
+def test_the_documentation_is_one_page_that_fetches_nothing(call: Call, tmp_path: Path) -> None:
+    """dbt documents the marts offline; the page may connect to nothing by its own policy, and has no path of here."""
+    said = call("warehouse", "docs", "-o", "marts.html", "--json")
+    page = Path("marts.html").read_bytes()
+
+    assert {"schema": "omphalos.warehouse-docs/1", "path": "marts.html", "size": len(page)} == said.document
+    assert b"content=\"default-src 'none'; script-src 'unsafe-inline'" in page[:2000]
+    assert b"connect-src" not in page[:2000]  # none but the default, which is none
+    assert b"Grain: one row per list and month of listing." in page
+    assert str(Path(__file__).resolve().parents[3]).encode() not in page
+    assert not list(Path.cwd().glob("target*"))
+    again = call("warehouse", "docs", "-o", "marts.html")
+    assert (2, page) == (again.code, Path("marts.html").read_bytes())
