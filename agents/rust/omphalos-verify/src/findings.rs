@@ -1,4 +1,4 @@
-//! What a verifier may report: the ids of `docs/findings.md` that a directory check can raise, in the page's order.
+//! What a verifier may report: the ids of `docs/findings.md` that these checks can raise, in the page's order.
 //!
 //! Rules of this file: an id has one severity; nothing else about a finding is fixed. The words of what was not
 //! checked, and their sentences, are those of the page.
@@ -77,7 +77,11 @@ findings! {
     DuplicateEntry "duplicateEntry" Error
     Unsorted "unsorted" Error
     SymlinkEntry "symlinkEntry" Error
+    HardlinkEntry "hardlinkEntry" Error
     SpecialFile "specialFile" Error
+    ArchiveEscape "archiveEscape" Error
+    ArchiveMalformed "archiveMalformed" Error
+    EndlessData "endlessData" Error
     TrailingGarbage "trailingGarbage" Error
     Truncated "truncated" Error
     Toctou "toctou" Error
@@ -87,8 +91,18 @@ findings! {
     FileMissing "fileMissing" Error
     FileExtra "fileExtra" Error
     DirExtra "dirExtra" Error
+    TypeMismatch "typeMismatch" Error
     TreeMalformed "treeMalformed" Error
     TreeTooLarge "treeTooLarge" Error
+    ProofMalformed "proofMalformed" Error
+    InclusionInvalid "inclusionInvalid" Error
+    RootMismatch "rootMismatch" Error
+    EnvelopeMalformed "envelopeMalformed" Error
+    Base64Malformed "base64Malformed" Error
+    StatementMalformed "statementMalformed" Error
+    SubjectMismatch "subjectMismatch" Error
+    SignatureInvalid "signatureInvalid" Error
+    SignatureMissing "signatureMissing" Error
     JsonDuplicateKey "jsonDuplicateKey" Fatal
     JsonKeyCase "jsonKeyCase" Error
     JsonUnknownField "jsonUnknownField" Error
@@ -113,7 +127,19 @@ findings! {
     TreeMismatch "treeMismatch" Error
     MerkleMismatch "merkleMismatch" Error
     ReportMissing "reportMissing" Error
+    ObjectMissing "objectMissing" Error
+    ObjectDamaged "objectDamaged" Error
+    RefDangling "refDangling" Error
+    RefMalformed "refMalformed" Error
+    RefMismatch "refMismatch" Error
+    KindUnknown "kindUnknown" Error
 }
+
+/// What a proof does not show where neither a root nor a key was given.
+pub const NO_ROOT: (&str, &str) = (
+    "root",
+    "No root was given and no key, so whether the root is that of a real run was not checked.",
+);
 
 /// What a check of a directory does not cover: word and sentence.
 pub const NOT_CHECKED: [(&str, &str); 7] = [

@@ -4,12 +4,19 @@
 //! one descriptor and no further than recorded, holds memory in proportion to the manifest and not to the folder, and
 //! has no input on which it panics. It reads no clock, environment or locale.
 
+pub mod attest;
+pub mod disk;
 pub mod findings;
 pub mod ids;
+pub mod keys;
 pub mod manifest;
 pub mod merkle;
 pub mod msgpack;
 pub mod paths;
+pub mod proof;
+mod reading;
 pub mod strictjson;
+mod survey;
 pub mod tree;
+pub mod verdict;
 pub mod verify;

@@ -6,10 +6,14 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use omphalos_verify::ids::bytes_from_hex;
+use omphalos_verify::disk::NothingThere;
+use omphalos_verify::ids::{bytes_from_hex, from_hex, Digest};
+use omphalos_verify::keys::{read_keys, PublicKey, MAX_KEYS};
 use omphalos_verify::manifest::MAX_BYTES;
 use omphalos_verify::paths::check_path_bytes;
+use omphalos_verify::proof::verify_proof;
 use omphalos_verify::strictjson::parse;
+use omphalos_verify::verdict::{visible, Verdict};
 use omphalos_verify::verify::verify_directory;
 
 const USAGE: &str = "usage: omphalos-verify verify-run [--json] DIR
@@ -25,7 +29,8 @@ check-json   print the finding of a file as strict JSON, or nothing
 const REFUSED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const INCOMPLETE: u8 = 3;
-const NO_FOLDER: u8 = 10;
+const NOTHING_THERE: u8 = 10;
+const NO_KEY: u8 = 12;
 const INTERNAL: u8 = 70;
 
 fn main() -> ExitCode {
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
     let rest = words.get(1..).unwrap_or_default();
     ExitCode::from(match (command, rest) {
         (Some("verify-run"), rest) => verify_run(rest),
+        (Some("verify-proof"), rest) => verify_one(rest),
         (Some("check-path"), []) => check_paths(),
         (Some("check-json"), [file]) => check_json(Path::new(file)),
         (Some("--version"), []) => say(
@@ -46,36 +52,87 @@ fn main() -> ExitCode {
     })
 }
 
-fn verify_run(rest: &[&OsStr]) -> u8 {
-    let mut json = false;
-    let mut options = true;
-    let mut folders = Vec::new();
-    for &word in rest {
+/// What a verb was given.
+#[derive(Default)]
+struct Given<'a> {
+    json: bool,
+    root: Option<Digest>,
+    keys: Vec<&'a OsStr>,
+    named: Vec<&'a OsStr>,
+}
+
+/// Read the words behind a verb; nothing if they are wrong.
+fn given<'a>(rest: &[&'a OsStr], options: &[&str]) -> Option<Given<'a>> {
+    let mut given = Given::default();
+    let mut words = rest.iter().copied();
+    while let Some(word) = words.next() {
         match word.to_str() {
-            Some("--json") if options => json = true,
-            Some("--") if options => options = false,
-            Some(text) if options && text.len() > 1 && text.starts_with('-') => {
-                return wrong_usage()
+            Some("--") => {
+                given.named.extend(words);
+                break;
             }
-            _ => folders.push(word),
+            Some("--json") => given.json = true,
+            Some(option) if options.contains(&option) => {
+                let value = words.next()?;
+                if option == "--key" {
+                    given.keys.push(value);
+                } else {
+                    given.root = Some(from_hex(value.to_str()?)?);
+                }
+            }
+            Some(text) if text.len() > 1 && text.starts_with('-') => return None,
+            _ => given.named.push(word),
         }
     }
-    let [folder] = folders.as_slice() else {
-        return wrong_usage();
+    (given.keys.len() <= MAX_KEYS).then_some(given)
+}
+
+/// Read the keys, judge, and print the answer.
+fn answer(
+    given: &Given<'_>,
+    judge: impl FnOnce(&[PublicKey]) -> Result<Verdict, NothingThere>,
+) -> u8 {
+    let keys = match read_keys(&given.keys) {
+        Ok(keys) => keys,
+        Err(number) => {
+            let name = given
+                .keys
+                .get(number)
+                .map(|name| name.display().to_string());
+            let name = visible(&name.unwrap_or_default());
+            complain(&format!("no public key: {name}"));
+            return NO_KEY;
+        }
     };
-    match verify_directory(Path::new(folder)) {
-        Ok(verdict) => {
-            let text = if json {
-                verdict.document()
-            } else {
-                verdict.page()
-            };
-            say(&text, verdict.exit_code())
+    match judge(&keys) {
+        Ok(verdict) if given.json => say(&verdict.document(), verdict.exit_code()),
+        Ok(verdict) => say(&verdict.page(), verdict.exit_code()),
+        Err(NothingThere) => {
+            complain("there is nothing of that name to judge");
+            NOTHING_THERE
         }
-        Err(_) => {
-            complain("no run directory: name a folder that holds manifest.json");
-            NO_FOLDER
-        }
+    }
+}
+
+fn verify_run(rest: &[&OsStr]) -> u8 {
+    match given(rest, &["--key"]) {
+        Some(given) => match *given.named.as_slice() {
+            [folder] => answer(&given, |keys| verify_directory(Path::new(folder), keys)),
+            _ => wrong_usage(),
+        },
+        None => wrong_usage(),
+    }
+}
+
+fn verify_one(rest: &[&OsStr]) -> u8 {
+    match given(rest, &["--key", "--root"]) {
+        Some(given) => match *given.named.as_slice() {
+            [proof, file] => answer(&given, |keys| {
+                verify_proof(proof, file, given.root.as_ref(), keys)
+            }),
+            _ => wrong_usage(),
+        },
+        None => wrong_usage(),
     }
 }
 

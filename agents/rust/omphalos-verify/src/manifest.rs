@@ -119,9 +119,12 @@ pub struct Manifest<'m> {
     plan_id: Digest,
     inputs: Vec<Input<'m>>,
     config: Digest,
-    method: Digest,
-    tree: Digest,
-    merkle_root: Digest,
+    /// The root of the tree of what computes.
+    pub method: Digest,
+    /// The root of the tree of the artifacts.
+    pub tree: Digest,
+    /// The Merkle root of the artifacts.
+    pub merkle_root: Digest,
     reports: [Option<&'m str>; 4],
 }
 
@@ -177,7 +180,7 @@ fn unknown_keys(value: &Value<'_>, found: &mut BTreeSet<Id>) {
     }
 }
 
-fn keys_of(value: Option<&Value<'_>>, known: &[&str], found: &mut BTreeSet<Id>) {
+pub(crate) fn keys_of(value: Option<&Value<'_>>, known: &[&str], found: &mut BTreeSet<Id>) {
     let Some(Value::Object(members)) = value else {
         return;
     };
@@ -321,41 +324,41 @@ fn input<'m>(value: &'m Value<'m>) -> Option<Input<'m>> {
     })
 }
 
-fn any<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m str> {
+pub(crate) fn any<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m str> {
     value.get(member)?.text()
 }
 
-fn text<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m str> {
+pub(crate) fn text<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m str> {
     any(value, member).filter(|text| is_text(text))
 }
 
 /// The text or `null` that must stand here.
-fn optional<'m>(value: &'m Value<'m>, member: &str) -> Option<Option<&'m str>> {
+pub(crate) fn optional<'m>(value: &'m Value<'m>, member: &str) -> Option<Option<&'m str>> {
     match value.get(member)? {
         Value::Null => Some(None),
         other => other.text().map(Some),
     }
 }
 
-fn count(value: &Value<'_>, member: &str) -> Option<u64> {
+pub(crate) fn count(value: &Value<'_>, member: &str) -> Option<u64> {
     match value.get(member)? {
         Value::Int(number) => Some(*number),
         _ => None,
     }
 }
 
-fn digest(value: &Value<'_>, member: &str) -> Option<Digest> {
+pub(crate) fn digest(value: &Value<'_>, member: &str) -> Option<Digest> {
     from_hex(any(value, member)?)
 }
 
-fn list<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m [Value<'m>]> {
+pub(crate) fn list<'m>(value: &'m Value<'m>, member: &str) -> Option<&'m [Value<'m>]> {
     match value.get(member)? {
         Value::List(items) => Some(items),
         _ => None,
     }
 }
 
-fn is_text(text: &str) -> bool {
+pub(crate) fn is_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= 4 * MAX_TEXT && text.chars().count() <= MAX_TEXT
 }
 
@@ -430,7 +433,7 @@ fn is_created(text: &str) -> bool {
 }
 
 /// Say whether the run keeps the first component of a path for itself.
-fn is_kept(path: &str) -> bool {
+pub(crate) fn is_kept(path: &str) -> bool {
     let head = path.split('/').next().unwrap_or_default();
     head.len() <= 255 && [FILE_NAME, ATTESTATIONS].contains(&fold(head).as_str())
 }

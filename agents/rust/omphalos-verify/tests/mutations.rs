@@ -351,7 +351,7 @@ fn touched_while_read() {
                 log.write_at(b"x", 0).unwrap();
             }
         });
-        let verdict = verify_directory(&place);
+        let verdict = verify_directory(&place, &[]);
         done.store(true, Ordering::Relaxed);
         verdict.unwrap()
     });
@@ -370,7 +370,7 @@ fn unreadable() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
     if fs::read(&file).is_err() {
-        let verdict = verify_directory(&place).unwrap();
+        let verdict = verify_directory(&place, &[]).unwrap();
         assert_eq!((verdict.word(), verdict.exit_code()), ("incomplete", 3));
         assert_eq!(verdict.pairs(), []);
         assert!(verdict
@@ -398,7 +398,7 @@ fn folders() {
         fs::write(place.join("manifest.json"), manifest).unwrap();
     };
     write(good.as_bytes());
-    let verdict = verify_directory(&place).unwrap();
+    let verdict = verify_directory(&place, &[]).unwrap();
     assert_eq!(
         (verdict.word(), verdict.files, verdict.bytes),
         ("verified", 5, 14),
@@ -427,7 +427,7 @@ fn folders() {
             }
             _ => fs::write(path.with_file_name("extra"), b"").unwrap(),
         }
-        let verdict = verify_directory(&place).unwrap();
+        let verdict = verify_directory(&place, &[]).unwrap();
         assert!(parse(verdict.document().as_bytes(), 1 << 24).is_ok());
         let untouched = data == good.as_bytes() && fs::read(&path).is_ok_and(|now| now == bytes);
         let extra = path.with_file_name("extra");
