@@ -8,7 +8,7 @@ import pytest
 from omphalos.screening.match.hygiene import HANDLING, build_hygiene, hygiene_report
 from omphalos.screening.normalize.parties import build_registry_forms
 
-# entity, source, type, country, then (kind, name)
+# Columns are entity, source, type and country; the names follow as pairs of kind and name.
 ENTITIES = [
     ("a:1", "a", "organization", "IR", [("primary", "Zarvand Petrokimya Co"), ("weak", "Joint Stock Company")]),
     ("a:2", "a", "organization", "RU", [("primary", "General Trading LLC"), ("alias", "!!!"), ("alias", "XQ Ltd")]),

@@ -57,14 +57,14 @@ def test_the_shipped_lexicon_is_sound():
     "text",
     [
         "version = ",
-        "version = 2",
-        """version = 2
+        "version = 3",
+        """version = 3
         trade = {A = "B", C = "B"}
         names = {}
         places = {}
         trade_words = {words = ""}
         place_words = {words = ""}""",
-        """version = 2
+        """version = 3
         trade = {A = 5}
         names = {}
         places = {}
@@ -81,11 +81,11 @@ def test_damaged_lexicons_are_refused(text):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("version = 2", "version = 2.5"),
-        ("version = 2", "version = true"),
-        ("version = 2", ""),
-        ("version = 2", "version = 2\nextra = 2"),
-        ("version = 2", "version = "),
+        ("version = 3", "version = 3.5"),
+        ("version = 3", "version = true"),
+        ("version = 3", ""),
+        ("version = 3", "version = 3\nextra = 2"),
+        ("version = 3", "version = "),
         ("postings =", "other ="),
     ],
 )
