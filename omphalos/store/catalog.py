@@ -9,7 +9,7 @@ hashed. No method raises ``IndexUnusable``: an index that fails is made again, o
 import contextlib
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -259,6 +259,12 @@ class Catalog:
             return [entry.id for entry in found if self.leads(entry)]
 
         return self.ask(work)
+
+    def ids_outside(self, marked: Set[ObjectId]) -> list[ObjectId]:
+        """Return in order the ids that are not in ``marked`` and whose entries lead to a record."""
+        return self.ask(
+            lambda index: [entry.id for entry in index.items() if entry.id not in marked and self.leads(entry)]
+        )
 
     def leads(self, entry: Entry) -> bool:
         """Say whether an entry leads to a record that says it is that object; a damaged index has others too."""

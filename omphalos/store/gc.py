@@ -163,7 +163,11 @@ def _mark(store: Store, refs: dict[str, ObjectId | None]) -> set[ObjectId]:
 
 
 def _rest(store: Store, marked: set[ObjectId]) -> list[ObjectId]:
-    return [oid for oid in store.objects.ids() if oid not in marked]
+    """Return every object that is not marked, without a list of all."""
+    with translated("listing objects"):
+        store.objects.catalog.heal()
+        small = store.objects.catalog.ids_outside(marked)
+    return sorted({*small, *(oid for oid in store.objects.loose.scan() if oid not in marked)})
 
 
 def _sizes(store: Store, oids: list[ObjectId]) -> list[tuple[ObjectId, int]]:
