@@ -77,6 +77,10 @@ def _print(app: App, document: dict[str, Any]) -> None:
         out.text(f"  and {len(document['problems']) - SHOWN} more (--json lists all)")
     for place in document["quarantined"]:
         out.text(f"  set aside: {escape(place)}")
+    if document["not_written"]:
+        out.text("  NOT WRITTEN:")
+        for place in document["not_written"]:
+            out.text(f"    {escape(place)}")
     if document["not_checked"]:
         out.text("  NOT CHECKED:")
         for place in document["not_checked"][:SHOWN]:

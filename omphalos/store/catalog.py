@@ -26,8 +26,10 @@ T = TypeVar("T")
 class Catalog:
     """The small objects of the store in ``root``, for readers and as an index for writers."""
 
-    def __init__(self, root: Path, disk: Disk) -> None:
+    def __init__(self, root: Path, disk: Disk, *, mapped: bool = True) -> None:
+        """Take a store's folder; unless ``mapped`` its index is made in memory, and the files of it stay closed."""
         self._disk = disk
+        self._mapped = mapped
         self._folder = root / "objects" / "index"
         self.packs = Packs(root / "objects" / "packs")
         self._index: Index | None = None
@@ -46,7 +48,7 @@ class Catalog:
         return self._index
 
     def _opened(self) -> Index:
-        if not self.packs.folder.is_dir():
+        if not self._mapped or not self.packs.folder.is_dir():
             return Index(None)
         for _ in range(2):
             try:
@@ -60,14 +62,27 @@ class Catalog:
 
     def prepare(self) -> Index:
         """Return the index for a writer that has just made the folder of the segments."""
-        if self._index is not None and self._index.in_memory:
+        if self._index is not None and self._index.in_memory and self._mapped:
             self._index = None
         return self.index()
 
     def refresh(self) -> None:
-        """Let go of an index that was deleted since it was opened: what gc condemns stands in the one made after it."""
-        if self._index is not None and not self._index.in_memory and not self._index.is_current():
+        """Let go of an index that is not the one in the folder: what gc condemns stands there alone."""
+        if self._index is not None and self._mapped and not self._index.is_current():
             self._index = None
+
+    def is_blind(self) -> bool:
+        """Say whether what gc condemns cannot be seen, although there may be a gc; what is known is found out anew.
+
+        Segments that were moved away meanwhile are let go of, so that nothing is found in them.
+        """
+        if not self.packs.folder.is_dir():
+            return False  # gc makes this folder before anything else
+        if not self.prepare().in_memory:
+            return False
+        self.packs = Packs(self.packs.folder)
+        self._index, self._healed = None, None
+        return True
 
     def ask(self, work: Callable[[Index], T]) -> T:
         """Return what ``work`` returns for the index; once more, with an index made again, if it fails."""

@@ -88,8 +88,10 @@ def secure(objects: ObjectStore, oid: ObjectId) -> None:
     """
     catalog = objects.catalog
     with translated("looking for what gc condemned"):
-        if not catalog.ask(lambda index: index.has_condemned()) and (
-            objects.epoch is None or objects.epoch == catalog.ask(lambda index: index.epoch())
+        if (
+            not catalog.is_blind()
+            and not catalog.ask(lambda index: index.has_condemned())
+            and (objects.epoch is None or objects.epoch == catalog.ask(lambda index: index.epoch()))
         ):
             return
         below: list[ObjectId] = []

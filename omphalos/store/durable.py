@@ -40,7 +40,7 @@ _TEMP_BYTES: Final = 8
 _TEMP_NAME: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class StoreIOError(OmphalosError):
@@ -79,7 +79,7 @@ def translated(doing: str) -> Iterator[None]:
             raise StoreFull(
                 f"no space left while {doing}: {reason}", hint="free some space, or use a store on a larger disk"
             ) from problem
-        if problem.errno in _READ_ONLY:
+        if problem.errno in READ_ONLY:
             raise StoreReadOnly(
                 f"not allowed to write while {doing}: {reason}",
                 hint="the store is read-only for this user; use a writable copy, or check owner, mode and mount",

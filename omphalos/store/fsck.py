@@ -64,7 +64,7 @@ class Problem:
 
 @dataclass(slots=True)
 class FsckReport:
-    """What was read, what is wrong, and what was not looked at."""
+    """What was read, what is wrong, what was not looked at, and what could not be written down."""
 
     objects: int = 0
     bytes: int = 0
@@ -72,6 +72,7 @@ class FsckReport:
     problems: list[Problem] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
+    not_written: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -88,6 +89,7 @@ class FsckReport:
             "problems": [problem.document() for problem in self.problems],
             "quarantined": self.quarantined,
             "not_checked": self.not_checked,
+            "not_written": self.not_written,
         }
 
 
@@ -166,8 +168,13 @@ def _check_index(store: Store, report: FsckReport) -> None:
         try:
             Index(folder).walk()
         except IndexUnusable as problem:
-            report.problems.append(Problem(FindingId.LMDB_CORRUPT, "", "objects/index", str(problem)))
-    store.objects.catalog.catch_up()
+            cause = problem.__cause__
+            if not (isinstance(cause, OSError) and cause.errno in durable.READ_ONLY):  # that says nothing about it
+                report.problems.append(Problem(FindingId.LMDB_CORRUPT, "", "objects/index", str(problem)))
+    catalog = store.objects.catalog
+    catalog.catch_up()
+    if catalog.packs.folder.is_dir() and catalog.index().in_memory:
+        report.not_written.append("objects/index: kept in memory this time; what was verified is not remembered")
 
 
 def _verified(store: Store) -> dict[str, int]:
@@ -394,7 +401,8 @@ def _mend(store: Store, sources: list[Source], oid: ObjectId, kind: Kind) -> boo
 
 
 def from_store(other: Store) -> Source:
-    """Return a source that takes objects from another store."""
+    """Return a source that takes objects from another store, whose index is neither believed nor opened."""
+    other = Store(other.root, disk=other.disk, mapped=False)
 
     def find(oid: ObjectId) -> BinaryIO | None:
         return other.objects.open(oid) if _good_copy(other, oid) else None

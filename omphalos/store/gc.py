@@ -5,23 +5,24 @@ The order, each step safe to be killed after:
 1. what an earlier gc moved to ``objects/trash/`` is unlinked;
 2. everything refs lead to is marked;
 3. under the lock of the refs: refs that moved meanwhile are marked too; what is left is written as the condemned set,
-   with the leases held at that moment, in one LMDB transaction;
+   in one LMDB transaction that also says what was condemned until then; after it, the leases held are noted with it;
 4. swept is what is condemned, if no lease was held, else what an earlier gc condemned whose leases are all back. Each
    id goes into the hash-chained log ``objects/deletions.log`` first (synced);
 5. still under the lock of the refs: records leave the index, files are renamed into the trash, both only if still
    condemned; segments with dead records are written anew and moved to the trash.
 
 Rules of this file: a hold is a ref like any other; an object of which a ref's closure cannot be read whole is no reason
-to free anything: gc refuses to run on a store with missing or damaged trees.
+to free anything: gc refuses to run on a store with missing or damaged trees. So it does where the index can only be
+kept in memory: what writers see, and say, stands in the one on disk.
 """
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -29,8 +30,10 @@ from blake3 import blake3
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ObjectId
 from omphalos.store import durable
+from omphalos.store.catalog import Catalog
 from omphalos.store.closure import closure
-from omphalos.store.durable import StoreReadOnly, translated, write_all
+from omphalos.store.durable import translated, write_all
+from omphalos.store.index import Index
 from omphalos.store.leases import held
 from omphalos.store.links import Links
 from omphalos.store.records import Record
@@ -40,6 +43,7 @@ from omphalos.store.store import Store
 
 LOG_NAME: Final = "deletions.log"
 _FIRST: Final = "0" * 64
+T = TypeVar("T")
 
 
 class GcBusy(OmphalosError):
@@ -120,26 +124,43 @@ def _gc(store: Store, reason: str) -> GcReport:
         for path in sorted(trash.iterdir()) if trash.is_dir() else []:
             store.disk.remove(path)
         durable.make_folders(store.disk, catalog.packs.folder)
-        if catalog.prepare().in_memory:
-            raise StoreReadOnly("not allowed to write the index", hint="gc needs a store it may write")
+        catalog.prepare()
+        _kept(catalog, lambda index: index.segments())
         catalog.heal()
-        before = set(catalog.ask(lambda index: index.condemned()))
-        older = set(catalog.ask(lambda index: index.blockers()))
         refs: dict[str, ObjectId | None] = {}
         marked = _mark(store, refs)
         candidates = _rest(store, marked)
         with store.refs.locked():
             marked |= _mark(store, refs)
             condemned = [oid for oid in candidates if oid not in marked]
+            before, older = _kept(catalog, lambda index: index.condemn(condemned))
+            # Leases are counted after that: who looked before has its lease by now, who takes one later sees the set.
             alive = held(store.root / "objects" / "leases")
-            catalog.ask(lambda index: index.condemn(condemned, alive))
-            alive += [name for name in held(store.root / "objects" / "leases") if name not in alive]
-            ready = condemned if not alive else [oid for oid in condemned if oid in before and not older & set(alive)]
+            _kept(catalog, lambda index: index.note_leases(alive))
+            ready = condemned
+            if alive:
+                gone = older is not None and not set(older) & set(alive)
+                ready = sorted(set(condemned) & set(before)) if gone else []
             sizes = _sizes(store, condemned)
             freed = _sweep(store, dict(sizes), ready, reason, trash) if ready else []
     done = {oid for oid, _ in freed}
     later = [oid for oid in condemned if oid not in done]
     return GcReport(sizes, freed, later, len(alive), len(marked))
+
+
+def _kept(catalog: Catalog, work: Callable[[Index], T]) -> T:
+    """Return what ``work`` returns for the index on disk; one in memory would hide from gc what writers look at."""
+
+    def checked(index: Index) -> T:
+        if index.in_memory:
+            raise durable.StoreIOError(
+                "the index cannot be written where the store lies, and without it gc does not see what writers do",
+                hint="check room, owner, mode and mount",
+                undone="nothing more was freed",
+            )
+        return work(index)
+
+    return catalog.ask(checked)
 
 
 def _mark(store: Store, refs: dict[str, ObjectId | None]) -> set[ObjectId]:
@@ -200,10 +221,10 @@ def _sweep(
 
     swept = {
         entry.id: entry.place
-        for entry in catalog.ask(lambda index: index.sweep(set(ready).difference(files)))
+        for entry in _kept(catalog, lambda index: index.sweep(set(ready).difference(files)))
         if entry.place.segment
     }
-    catalog.ask(lambda index: index.while_condemned(files, throw))
+    _kept(catalog, lambda index: index.while_condemned(files, throw))
     if problems:
         raise problems[0]
     links = Links(disk, store.root / "objects" / "links")

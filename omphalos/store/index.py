@@ -265,20 +265,38 @@ class Index:
 
     # -- the condemned set
 
-    def condemn(self, oids: Iterable[ObjectId], leases: Iterable[str]) -> None:
-        """Make these ids, and no others, the condemned set; ``leases`` are those that were held at that moment."""
-        ids, held = sorted(oids), sorted(leases)
+    def condemn(self, oids: Iterable[ObjectId]) -> tuple[list[ObjectId], list[str] | None]:
+        """Make these ids, and no others, the condemned set.
 
-        def work(txn: Any) -> None:
-            condemned, meta = self._db[b"condemned"], self._db[b"meta"]
+        Returns:
+            The set as it was until this moment, and the leases noted with it (None: none were noted).
+        """
+        self._must_be_kept()
+        ids = sorted(oids)
+
+        def work(txn: Any) -> tuple[list[ObjectId], bytes | None]:
+            condemned = self._db[b"condemned"]
+            before = [ObjectId(key) for key in txn.cursor(condemned).iternext(values=False)]
             txn.drop(condemned, delete=False)
             txn.cursor(condemned).putmulti((oid, b"") for oid in ids)
-            txn.put(b"leases", "\n".join(held).encode(), db=meta)
+            return before, txn.pop(b"leases", db=self._db[b"meta"])
 
-        self._run(work, write=True)
+        before, row = self._run(work, write=True)
+        return before, None if row is None else row.decode("ascii").split("\n")
+
+    def note_leases(self, leases: Iterable[str]) -> None:
+        """Note with the condemned set who may have looked before it was written."""
+        self._must_be_kept()
+        row = "\n".join(sorted(leases)).encode("ascii")
+        self._run(lambda txn: txn.put(b"leases", row, db=self._db[b"meta"]), write=True)
+
+    def _must_be_kept(self) -> None:
+        if self._env is None:
+            raise IndexUnusable("an index in memory is seen by nobody else, and orders nothing")
 
     def sweep(self, oids: Iterable[ObjectId]) -> list[Entry]:
         """Take those of ``oids`` that are still condemned out of the index and the set; return their places."""
+        self._must_be_kept()
         wanted = sorted(oids)
 
         def work(txn: Any) -> list[tuple[ObjectId, bytes | None]]:
@@ -291,6 +309,7 @@ class Index:
 
     def while_condemned(self, oids: Iterable[ObjectId], work: Callable[[ObjectId], None]) -> None:
         """Call ``work`` for each id still condemned, and take it out of the set, with every other writer waiting."""
+        self._must_be_kept()
         wanted = sorted(oids)
 
         def each(txn: Any) -> None:
@@ -322,15 +341,6 @@ class Index:
 
         self._run(work, write=True)
 
-    def condemned(self) -> list[ObjectId]:
-        """Return the condemned set in order."""
-        if self._env is None:
-            return []
-        return [
-            ObjectId(key)
-            for key in self._run(lambda txn: list(txn.cursor(self._db[b"condemned"]).iternext(values=False)))
-        ]
-
     def has_condemned(self) -> bool:
         """Say whether anything is condemned."""
         return self._env is not None and self._run(lambda txn: txn.stat(self._db[b"condemned"])["entries"]) > 0
@@ -340,11 +350,6 @@ class Index:
         if self._env is None:
             return False
         return self._run(lambda txn: txn.get(oid, db=self._db[b"condemned"])) is not None
-
-    def blockers(self) -> list[str]:
-        """Return the leases that were held when the condemned set was written."""
-        row = self._run(lambda txn: txn.get(b"leases", db=self._db[b"meta"]))
-        return row.decode("ascii").split("\n") if row else []
 
     def is_current(self) -> bool:
         """Say whether the files this process has open are those that lie in the folder."""

@@ -64,15 +64,15 @@ _KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumer
 class ObjectStore:
     """The objects under ``root/objects``."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> None:
-        """Take a store's folder.
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, mapped: bool = True) -> None:
+        """Take a store's folder; for ``mapped`` see ``Store``.
 
         Objects of up to ``pack_limit`` bytes go into segments, larger ones into files. Limit 0 keeps all as files.
         """
         self._disk = disk
         self._root = root
         self.pack_limit = pack_limit
-        self.catalog = Catalog(root, disk)
+        self.catalog = Catalog(root, disk, mapped=mapped)
         self.loose = Loose(root, disk)
         self._writer = PackWriter(disk, root / "objects" / "packs")
         self._depth = 0

@@ -30,14 +30,16 @@ class StoreMissing(OmphalosError):
 class Store:
     """The store in the folder ``root``: its objects and its refs."""
 
-    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT) -> None:
+    def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, mapped: bool = True) -> None:
         """Take a folder that is known to be a store; use ``init``, ``open`` or ``find``.
 
-        What ``pack_limit`` means to a writer is said at ``ObjectStore``; readers need not know.
+        What ``pack_limit`` means to a writer is said at ``ObjectStore``; readers need not know. A store whose files
+        somebody else made or may change is read with ``mapped=False``: its index, which LMDB would map and believe, is
+        neither opened nor written, and is made in memory out of the segments.
         """
         self.root = root
         self.disk = disk
-        self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit)
+        self.objects = ObjectStore(root, disk=disk, pack_limit=pack_limit, mapped=mapped)
         self.refs = RefStore(root, disk=disk, secure=functools.partial(secure, self.objects))
 
     @classmethod
