@@ -3,9 +3,11 @@
 //! Rules of this file: everything below a folder is opened relative to it, component by component; what is opened without
 //! blocking is looked at before it is read; no more is read than asked for.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{fstat, open, openat, statat, AtFlags, FileType, Mode, OFlags, Stat, CWD};
 use rustix::io::Errno;
@@ -241,4 +243,19 @@ pub fn read_whole(opened: Result<OwnedFd, Errno>, most: u64) -> Whole {
 /// Say whether a file has more bytes than `most`.
 pub fn longer(stat: &Stat, most: u64) -> bool {
     u64::try_from(stat.st_size).is_ok_and(|size| size > most)
+}
+
+/// The kind of a file that was named, or nothing if it cannot be looked up.
+///
+/// # Errors
+/// There is nothing of that name, or a folder.
+pub fn look_up_file(path: &OsStr) -> Result<Option<FileType>, NothingThere> {
+    match statat(CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => match kind(&stat) {
+            FileType::Directory => Err(NothingThere),
+            other => Ok(Some(other)),
+        },
+        Err(error) if no_folder(error) => Err(NothingThere),
+        Err(_) => Ok(None),
+    }
 }

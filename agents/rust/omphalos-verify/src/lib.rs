@@ -5,6 +5,8 @@
 //! has no input on which it panics. It reads no clock, environment or locale.
 
 pub mod attest;
+pub mod bundle;
+pub mod bundleindex;
 pub mod disk;
 pub mod findings;
 pub mod ids;
@@ -17,6 +19,7 @@ pub mod proof;
 mod reading;
 pub mod strictjson;
 mod survey;
+pub mod tarheader;
 pub mod tree;
 pub mod verdict;
 pub mod verify;

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use omphalos_verify::bundle::verify_bundle;
 use omphalos_verify::disk::NothingThere;
 use omphalos_verify::ids::{bytes_from_hex, from_hex, Digest};
 use omphalos_verify::keys::{read_keys, PublicKey, MAX_KEYS};
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let rest = words.get(1..).unwrap_or_default();
     ExitCode::from(match (command, rest) {
         (Some("verify-run"), rest) => verify_run(rest),
+        (Some("verify-bundle"), rest) => verify_file(rest),
         (Some("verify-proof"), rest) => verify_one(rest),
         (Some("check-path"), []) => check_paths(),
         (Some("check-json"), [file]) => check_json(Path::new(file)),
@@ -118,6 +120,16 @@ fn verify_run(rest: &[&OsStr]) -> u8 {
     match given(rest, &["--key"]) {
         Some(given) => match *given.named.as_slice() {
             [folder] => answer(&given, |keys| verify_directory(Path::new(folder), keys)),
+            _ => wrong_usage(),
+        },
+        None => wrong_usage(),
+    }
+}
+
+fn verify_file(rest: &[&OsStr]) -> u8 {
+    match given(rest, &["--key"]) {
+        Some(given) => match *given.named.as_slice() {
+            [file] => answer(&given, |keys| verify_bundle(file, keys)),
             _ => wrong_usage(),
         },
         None => wrong_usage(),

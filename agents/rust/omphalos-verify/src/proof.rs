@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{open, statat, AtFlags, FileType, Mode, CWD};
+use rustix::fs::{open, FileType, Mode};
 
 use crate::attest::{read_envelope, Says, Signers};
-use crate::disk::{kind, no_folder, read_whole, subject, NothingThere, Whole, FILE};
+use crate::disk::{look_up_file, read_whole, subject, NothingThere, Whole, FILE};
 use crate::findings::Id;
 use crate::ids::{from_hex, Digest};
 use crate::keys::PublicKey;
@@ -93,21 +93,6 @@ pub fn verify_proof(
     }
     check_content(&proof, file, file_kind, &mut verdict);
     Ok(verdict)
-}
-
-/// The kind of a file that was named, or nothing if it cannot be looked up.
-///
-/// # Errors
-/// There is nothing of that name, or a folder.
-pub(crate) fn look_up_file(path: &OsStr) -> Result<Option<FileType>, NothingThere> {
-    match statat(CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => match kind(&stat) {
-            FileType::Directory => Err(NothingThere),
-            other => Ok(Some(other)),
-        },
-        Err(error) if no_folder(error) => Err(NothingThere),
-        Err(_) => Ok(None),
-    }
 }
 
 fn proof_bytes(path: &OsStr, found: Option<FileType>, verdict: &mut Verdict) -> Option<Vec<u8>> {

@@ -101,6 +101,24 @@ fn close(root: &mut Node, open: &mut Vec<(&str, Node)>, keep: usize) {
 /// # Errors
 /// The finding that counts, in the order docs/format/tree.md gives.
 pub fn check_node(data: &[u8]) -> Result<(), Id> {
+    read_node(data).map(drop)
+}
+
+/// What an entry of a node names.
+pub struct Entry {
+    /// It names a tree, and not a blob.
+    pub is_tree: bool,
+    /// The size it says.
+    pub size: u64,
+    /// The id.
+    pub id: Digest,
+}
+
+/// Read a node by the rules of a single one.
+///
+/// # Errors
+/// The finding that counts, in the order docs/format/tree.md gives.
+pub fn read_node(data: &[u8]) -> Result<Vec<Entry>, Id> {
     if let [0xdd, a, b, c, d, ..] = *data {
         let claim = usize::try_from(u32::from_be_bytes([a, b, c, d]));
         if claim.map_or(true, |entries| entries > MAX_ENTRIES) {
@@ -152,5 +170,13 @@ pub fn check_node(data: &[u8]) -> Result<(), Id> {
     if folded.len() < rows.len() {
         return Err(Id::PathCaseCollision);
     }
-    Ok(())
+    rows.into_iter()
+        .map(|(_, kind, size, id)| {
+            Ok(Entry {
+                is_tree: kind == 1,
+                size,
+                id: id.try_into().map_err(|_| Id::TreeMalformed)?,
+            })
+        })
+        .collect()
 }
