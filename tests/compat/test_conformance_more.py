@@ -8,6 +8,8 @@ fails too, so that the table cannot fall behind.
 import importlib.util
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -42,6 +44,8 @@ BUILT = {
 # Read before the suite's own fixture clears the environment of this project's variables.
 NAMED = {name: os.environ.get(f"OMPHALOS_VERIFY_{name.upper()}") for name in BUILT}
 ALL_REQUIRED = os.environ.get("OMPHALOS_TEST_ALL") == "1"
+MUTATIONS = {"attestation": 100, "bundle": 300, "proof": 300, "store": 300}
+SEED = 20261122
 EXITS = {"verified": 0, "refused": 1, "incomplete": 3}
 CODES = {ErrorKind.USAGE: 2, ErrorKind.NOT_FOUND: 10, ErrorKind.UNTRUSTED: 12}
 
@@ -62,9 +66,9 @@ class Answer:
 Made = dict[str, tuple[Path, list[str], dict[str, Any]]]
 
 
-def _make() -> ModuleType:
-    """Load ``conformance/make_more.py``, which is a program and in no package."""
-    spec = importlib.util.spec_from_file_location("conformance_make_more", CORPUS / "make_more.py")
+def _load(path: Path) -> ModuleType:
+    """Load a program that is in no package."""
+    spec = importlib.util.spec_from_file_location(f"conformance_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -72,7 +76,8 @@ def _make() -> ModuleType:
     return module
 
 
-make = _make()
+make = _load(CORPUS / "make_more.py")
+mutations = _load(Path(__file__).with_name("more_mutations.py"))
 CASES = {corpus: dict(make.cases(corpus)) for corpus in make.CORPORA}
 
 
@@ -189,6 +194,35 @@ def test_an_agent_gives_the_expected_answers(agent: str, corpus: str, made: Made
     assert wrong == {}
     package = {name: _python(place, arguments) for name, (place, arguments, _) in made.items()}
     assert given == package
+
+
+@pytest.mark.slow
+def test_all_agree_on_random_damage(corpus: str, made: Made, tmp_path: Path) -> None:
+    """On seeded mutations of good cases of a corpus the verifiers that have its verb answer as the package does."""
+    agents = {name: _program(name) for name in sorted(BUILT) if corpus in KNOWS[name]}
+    chance = random.Random(f"{SEED} {corpus}")
+    good = sorted(name for name, (_, _, expect) in made.items() if expect["verdict"] == "verified")
+    verdicts: Counter[str] = Counter()
+    ids: Counter[str] = Counter()
+    while sum(verdicts.values()) < MUTATIONS[corpus]:
+        name = chance.choice(good)
+        source, arguments, _ = made[name]
+        place = tmp_path / "mutated"
+        shutil.copytree(source, place, symlinks=True)
+        if not mutations.mutated(make, corpus, place, chance):
+            shutil.rmtree(place)
+            continue
+        answer = _python(place, arguments)
+        verdicts[answer.verdict] += 1
+        ids.update(identifier for identifier, _, _ in answer.findings)
+        for agent, program in agents.items():
+            if program is not None:
+                given = _run(program, place, arguments)
+                assert given == answer, f"{agent} differs from the package on {place}, made of {name}"
+        shutil.rmtree(place)
+
+    assert verdicts["refused"] > MUTATIONS[corpus] * 0.5
+    assert len(ids) >= {"attestation": 8, "bundle": 25, "proof": 14, "store": 9}[corpus]
 
 
 def test_there_are_enough_cases() -> None:

@@ -89,3 +89,51 @@ func TestConformance(t *testing.T) {
 		}
 	}
 }
+
+// The probes of inclusion hold or not, as they say; what is not 32 bytes never holds, and cannot be asked here.
+func TestInclusion(t *testing.T) {
+	var probes []struct {
+		Name              string
+		Holds             bool
+		Index, Size, Root string
+		LeafHash          string `json:"leaf_hash"`
+		Proof             []string
+	}
+	if err := json.Unmarshal([]byte(vectors.File(t, "conformance/merkle/inclusion.json")), &probes); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, p := range probes {
+		whole := true
+		hash := func(text string) (h Hash) {
+			b, err := hex.DecodeString(text)
+			whole = whole && err == nil && copy(h[:], b) == len(h) && len(b) == len(h)
+			return h
+		}
+		number := func(text string) uint64 {
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				t.Fatal(p.Name, err)
+			}
+			return n
+		}
+		leaf, root := hash(p.LeafHash), hash(p.Root)
+		siblings := []Hash{}
+		for _, s := range p.Proof {
+			siblings = append(siblings, hash(s))
+		}
+		if !whole {
+			if p.Holds {
+				t.Errorf("%s holds", p.Name)
+			}
+			continue
+		}
+		asked++
+		if Included(leaf, number(p.Index), number(p.Size), siblings, root) != p.Holds {
+			t.Errorf("%s: not %v", p.Name, p.Holds)
+		}
+	}
+	if asked < 100 {
+		t.Errorf("only %d probes", asked)
+	}
+}

@@ -104,8 +104,8 @@ func (s *segment) scan(v visitor) error {
 		}
 		offset = int64(len(b))
 		if string(b) != firstLine {
-			if err := s.gap(0, offset, v); err != nil {
-				return err
+			if torn := s.open && offset == s.size && string(b) == firstLine[:offset]; !torn {
+				v.damaged(0)
 			}
 		}
 	}
@@ -193,6 +193,5 @@ func (s *segment) torn(offset int64) (bool, error) {
 		return false, err
 	}
 	return rest < headerSize && string(b[:min(4, rest)]) == magic[:min(4, rest)] ||
-		offset == 0 && rest <= int64(len(firstLine)) && string(b) == firstLine[:rest] ||
 		len(bytes.Trim(b, "\x00")) == 0, nil
 }

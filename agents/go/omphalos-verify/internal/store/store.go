@@ -89,7 +89,11 @@ func Verify(name string) (*report.Verdict, error) {
 	}
 	defer closeFolder(refs)
 	if objects >= 0 {
-		if packs, err := c.folder(objects, "packs", packsPath); err == nil {
+		if _, there := c.look(objects, "packs", packsPath); there {
+			packs, err := c.folder(objects, "packs", packsPath)
+			if err != nil { // something else stands there
+				c.unseen(packsPath)
+			}
 			c.packs(packs)
 			closeFolder(packs)
 		}
