@@ -6,8 +6,8 @@ written by ``findings_page`` and a test compares the two. What could not be look
 of ``NotChecked``, and every verdict ends with those words.
 """
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -175,8 +175,7 @@ class FindingId(StrEnum):
     KIND_UNKNOWN = "kindUnknown", _E, "A record holds an object of a kind this reader does not know."
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of a verifier: what was found (``id``), where (``path``), and in words (``detail``).
 
     Findings are sorted by id, then path, then detail. ``path`` is relative to what was checked; it and ``detail`` are

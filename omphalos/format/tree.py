@@ -10,7 +10,6 @@ encodes to the same bytes again.
 import collections
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple
 
 from omphalos.format import msgpack
@@ -70,8 +69,7 @@ class TreeError(OmphalosError):
         self.finding = finding
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """One name in a folder: a file (``blob``) or a folder (``tree``).
 
     ``size`` is the file's length in bytes; of a folder it is the sum of the files below it.
@@ -83,8 +81,7 @@ class TreeEntry:
     id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class TreeNode:
+class TreeNode(NamedTuple):
     """One folder of a built tree: its path ("" for the root), bytes, id, and the sum of the sizes below it."""
 
     path: str

@@ -95,7 +95,7 @@ def _remember(
         key, rows = statcache.key(folder), statcache.observed(folder)
         old = known[key].by_name() if key in known else {}
         stats = bytearray(rows.stats)
-        size = len(stats) // len(folder.files)
+        size, ids = len(stats) // len(folder.files), list[ObjectId]()
         for at, name in enumerate(folder.files):
             oid, here = found.get(above + name), slice(at * size, (at + 1) * size)
             row = old.get(statcache.encode_name(name))
@@ -103,8 +103,8 @@ def _remember(
                 oid = row[1]
             if oid is None:
                 stats[here] = bytes(size)
-            rows.ids.append(oid or _NONE)
-        rows.stats, rows.packed = bytes(stats), bytes(len(rows.ids))
+            ids.append(oid or _NONE)
+        rows.stats, rows.ids, rows.packed = bytes(stats), b"".join(ids), bytes(len(ids))
         new[key] = statcache.encode(rows, before)
     with contextlib.suppress(OSError):
         catalog.ask(lambda index: index.stat_put(new))

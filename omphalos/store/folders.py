@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,6 @@ FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXE
 FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(slots=True)
 class Folder:
     """What a folder held when it was surveyed: its files and folders by name, and what may not be there.
 
@@ -32,10 +30,13 @@ class Folder:
     name as lone surrogates (PEP 383).
     """
 
-    stat: os.stat_result
-    files: dict[str, os.stat_result] = field(default_factory=dict)
-    folders: dict[str, "Folder"] = field(default_factory=dict)
-    odd: dict[str, FindingId] = field(default_factory=dict)
+    __slots__ = ("files", "folders", "odd", "stat")
+
+    def __init__(self, seen: os.stat_result) -> None:
+        self.stat = seen
+        self.files: dict[str, os.stat_result] = {}
+        self.folders: dict[str, Folder] = {}
+        self.odd: dict[str, FindingId] = {}
 
 
 def open_root(path: Path) -> int:

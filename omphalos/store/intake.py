@@ -6,8 +6,10 @@ store still holds it (the same epoch for what is in segments, an ``lstat`` for w
 written to the cache only after its objects are durable.
 """
 
+import contextlib
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +43,9 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
         intake = _Intake(objects)
         fd = folders.open_root(directory)
         try:
-            found = folders.survey(fd)
-            intake.recall(found)
+            with _without_collection():
+                found = folders.survey(fd)
+                intake.recall(found)
             judge(found, intake.judged)
             entry = intake.folder(fd, found, "")
         finally:
@@ -52,6 +55,18 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
             entry = (EMPTY_TREE, 0)
         objects.when_durable(intake.remember)
     return entry
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep the collector from walking again and again over a survey, which is large and holds no cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Intake:
@@ -113,8 +128,10 @@ class _Intake:
             if known.epoch == self._epoch and known.stats == rows.stats:
                 return rows.node, rows.total  # nothing new to remember
         else:
-            files = zip(folder.files.items(), rows.ids, strict=True)
-            below += (TreeEntry(name, "blob", seen.st_size, oid) for (name, seen), oid in files)
+            below += (
+                TreeEntry(name, "blob", seen.st_size, rows.id_at(at))
+                for at, (name, seen) in enumerate(folder.files.items())
+            )
             data = encode_tree(sorted(below, key=lambda entry: entry.name))
             rows.node, rows.total = object_id("tree", data), sum(entry.size for entry in below)
             self._objects.put_known("tree", rows.node, data)
@@ -175,7 +192,7 @@ class _Intake:
                 self._put(chunk, places, packed)
                 chunk, places, held = [], [], 0
         self._put(chunk, places, packed)
-        rows.ids, rows.packed = ids, bytes(packed)
+        rows.ids, rows.packed = b"".join(ids), bytes(packed)
 
     def _put(self, chunk: list[tuple[ObjectId, bytes]], places: list[int], packed: bytearray) -> None:
         for at, flag in zip(places, self._objects.put_blobs(chunk), strict=True):

@@ -3,8 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
@@ -43,8 +42,7 @@ class SpecialFile(OmphalosError):
         super().__init__(f"{name!r} is not a regular file", hint="only regular files can be stored")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """What was stored: the blob's id, its size in bytes, and SHA-256 of the same bytes."""
 
     id: ObjectId

@@ -10,7 +10,6 @@ clock) can deceive the cache; what verifies, hashes.
 
 import os
 import struct
-from dataclasses import dataclass, field
 from typing import Final
 
 from omphalos.format.ids import ID_BYTES, ObjectId
@@ -25,25 +24,42 @@ _NOTHING: Final = bytes(_STAT.size)
 NO_ID: Final = ObjectId(bytes(ID_BYTES))
 
 
-@dataclass(slots=True)
 class Rows:
-    """What is known of one folder's files, in order of name, and of its node."""
+    """What is known of one folder's files, in order of name (``ids`` one after the other), and of its node."""
 
-    epoch: int = 0
-    names: bytes = b""
-    stats: bytes = b""
-    ids: list[ObjectId] = field(default_factory=list)
-    packed: bytes = b""
-    children: bytes = bytes(ID_BYTES)
-    node: ObjectId = NO_ID
-    node_packed: bool = False
-    total: int = 0
+    __slots__ = ("children", "epoch", "ids", "names", "node", "node_packed", "packed", "stats", "total")
+
+    def __init__(
+        self,
+        epoch: int = 0,
+        names: bytes = b"",
+        stats: bytes = b"",
+        ids: bytes = b"",
+        packed: bytes = b"",
+        children: bytes = bytes(ID_BYTES),
+        node: ObjectId = NO_ID,
+        node_packed: bool = False,
+        total: int = 0,
+    ) -> None:
+        self.epoch = epoch
+        self.names = names
+        self.stats = stats
+        self.ids = ids
+        self.packed = packed
+        self.children = children
+        self.node = node
+        self.node_packed = node_packed
+        self.total = total
+
+    def id_at(self, at: int) -> ObjectId:
+        """Return the id of one file by its place."""
+        return ObjectId(self.ids[at * ID_BYTES : (at + 1) * ID_BYTES])
 
     def by_name(self) -> dict[bytes, tuple[bytes, ObjectId, bool]]:
         """Return stat, id and whether it is in a segment, by name."""
         size = _STAT.size
         return {
-            name: (self.stats[at * size : (at + 1) * size], self.ids[at], bool(self.packed[at]))
+            name: (self.stats[at * size : (at + 1) * size], self.id_at(at), bool(self.packed[at]))
             for at, name in enumerate(self.names.split(b"\0") if self.ids else ())
         }
 
@@ -80,8 +96,10 @@ def encode(rows: Rows, before: int) -> bytes:
     for at, (_, mtime, ctime, _, _) in enumerate(_STAT.iter_unpack(rows.stats)):
         if max(mtime, ctime) >= before - RACY_NS:
             trusted[at * size : (at + 1) * size] = _NOTHING
-    head = _HEAD.pack(_VERSION, rows.epoch, len(rows.ids), rows.total, rows.node, rows.children, rows.node_packed)
-    return b"".join((head, trusted, rows.packed, *rows.ids, rows.names))
+    head = _HEAD.pack(
+        _VERSION, rows.epoch, len(rows.ids) // ID_BYTES, rows.total, rows.node, rows.children, rows.node_packed
+    )
+    return b"".join((head, trusted, rows.packed, rows.ids, rows.names))
 
 
 def decode(value: bytes | None) -> Rows | None:
@@ -96,12 +114,11 @@ def decode(value: bytes | None) -> Rows | None:
     names = value[names_at:]
     if names_at > len(value) or (names.count(b"\0") + 1 if names else 0) != count:
         return None
-    ids = [ObjectId(value[at : at + ID_BYTES]) for at in range(ids_at, names_at, ID_BYTES)]
     return Rows(
         epoch,
         names,
         value[stats_at:packed_at],
-        ids,
+        value[ids_at:names_at],
         value[packed_at:ids_at],
         children,
         ObjectId(node),

@@ -113,7 +113,7 @@ def test_what_went_is_stored_again(store: Store, folder: Path, gone: str) -> Non
 
 def test_a_value_that_is_no_value_says_nothing() -> None:
     """Cut or foreign values are passed over."""
-    rows = statcache.Rows(1, b"a\0b", bytes(80), [bytes(32), bytes(32)], b"\1\1")  # type: ignore[list-item]
+    rows = statcache.Rows(1, b"a\0b", bytes(80), bytes(64), b"\1\1")
     value = statcache.encode(rows, 0)
     assert statcache.decode(value) is not None
     for end in range(len(value) - 3):
