@@ -33,7 +33,10 @@ from omphalos.runs.verify_store import verify_store
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "conformance"
 # The corpora whose verbs each agent has; whoever writes a verb adds it here.
-KNOWS: dict[str, tuple[str, ...]] = {"go": ("attestation", "bundle", "proof", "store"), "rust": ("attestation", "bundle", "proof")}
+KNOWS: dict[str, tuple[str, ...]] = {
+    "go": ("attestation", "bundle", "proof", "store"),
+    "rust": ("attestation", "bundle", "proof", "store"),
+}
 BUILT = {
     "go": ("agents/go/omphalos-verify/bin/omphalos-verify", "agents/go/omphalos-verify/omphalos-verify"),
     "rust": (

@@ -55,3 +55,32 @@ pub fn to_hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// Computes the ids of the same bytes as a blob, a tree node and a run.
+pub struct Hashers([blake3::Hasher; 3]);
+
+impl Default for Hashers {
+    fn default() -> Self {
+        Hashers([
+            blake3::Hasher::new(),
+            blake3::Hasher::new_derive_key(TREE_CONTEXT),
+            blake3::Hasher::new_derive_key(RUN_CONTEXT),
+        ])
+    }
+}
+
+impl Hashers {
+    /// Add bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        for hasher in &mut self.0 {
+            hasher.update(data);
+        }
+    }
+
+    /// The three ids.
+    pub fn ids(&self) -> [Digest; 3] {
+        self.0
+            .each_ref()
+            .map(|hasher| *hasher.finalize().as_bytes())
+    }
+}

@@ -7,6 +7,7 @@
 pub mod attest;
 pub mod bundle;
 pub mod bundleindex;
+pub mod catalog;
 pub mod disk;
 pub mod findings;
 pub mod ids;
@@ -17,6 +18,8 @@ pub mod msgpack;
 pub mod paths;
 pub mod proof;
 mod reading;
+pub mod segment;
+pub mod store;
 pub mod strictjson;
 mod survey;
 pub mod tarheader;

@@ -1,4 +1,4 @@
-//! The command line: `omphalos-verify verify-run [--json] DIR`, and two commands by which tests reach the parts.
+//! The command line: four verbs that judge, and two commands by which tests reach the parts.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,18 +13,31 @@ use omphalos_verify::keys::{read_keys, PublicKey, MAX_KEYS};
 use omphalos_verify::manifest::MAX_BYTES;
 use omphalos_verify::paths::check_path_bytes;
 use omphalos_verify::proof::verify_proof;
+use omphalos_verify::store::verify_store;
 use omphalos_verify::strictjson::parse;
 use omphalos_verify::verdict::{visible, Verdict};
 use omphalos_verify::verify::verify_directory;
 
-const USAGE: &str = "usage: omphalos-verify verify-run [--json] DIR
+const USAGE: &str = "usage: omphalos-verify verify-run [--json] [--key PUB]... DIR
+       omphalos-verify verify-bundle [--json] [--key PUB]... FILE
+       omphalos-verify verify-proof [--json] [--root HEX] [--key PUB]... PROOF FILE
+       omphalos-verify verify-store [--json] DIR
        omphalos-verify check-path < NAMES
        omphalos-verify check-json FILE
        omphalos-verify --version
 
-verify-run   judge a run directory; exit code 0 verified, 1 refused, 3 incomplete, 10 no such folder
-check-path   print the findings of each line of standard input, in the form of conformance/path/table.tsv
-check-json   print the finding of a file as strict JSON, or nothing
+verify-run     judge a run directory
+verify-bundle  judge a file that carries runs, without extracting it
+verify-proof   judge a proof and the artifact it is about
+verify-store   judge every object and ref of a store
+check-path     print the findings of each line of standard input, in the form of conformance/path/table.tsv
+check-json     print the finding of a file as strict JSON, or nothing
+
+--key PUB      a public key that must have vouched for each run; up to 16 times
+--root HEX     the Merkle root the artifact must belong to
+--json         print the document of docs/format/verify.md
+
+exit code 0 verified, 1 refused, 2 wrong usage, 3 incomplete, 10 nothing of that name, 12 no such key
 ";
 
 const REFUSED: u8 = 1;
@@ -42,6 +55,7 @@ fn main() -> ExitCode {
     ExitCode::from(match (command, rest) {
         (Some("verify-run"), rest) => verify_run(rest),
         (Some("verify-bundle"), rest) => verify_file(rest),
+        (Some("verify-store"), rest) => verify_all(rest),
         (Some("verify-proof"), rest) => verify_one(rest),
         (Some("check-path"), []) => check_paths(),
         (Some("check-json"), [file]) => check_json(Path::new(file)),
@@ -130,6 +144,16 @@ fn verify_file(rest: &[&OsStr]) -> u8 {
     match given(rest, &["--key"]) {
         Some(given) => match *given.named.as_slice() {
             [file] => answer(&given, |keys| verify_bundle(file, keys)),
+            _ => wrong_usage(),
+        },
+        None => wrong_usage(),
+    }
+}
+
+fn verify_all(rest: &[&OsStr]) -> u8 {
+    match given(rest, &[]) {
+        Some(given) => match *given.named.as_slice() {
+            [folder] => answer(&given, |_| verify_store(Path::new(folder))),
             _ => wrong_usage(),
         },
         None => wrong_usage(),
