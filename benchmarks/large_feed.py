@@ -1,8 +1,8 @@
 """A whole run over a large feed: wall and processor time, peak memory, and where the time goes, as the feed grows.
 
 Usage: ``python benchmarks/large_feed.py [--shipments N ...] [--copies N] [--entities N] [--folder DIR]
-[--memory SIZE]``. Each feed is invented: N / copies shipments of the generator, each standing ``copies`` times under ids
-of its own, so that the parties recur as they do in real feeds (ten million shipments with about a million distinct
+[--memory SIZE]``. Each feed is invented: N / copies shipments of the generator, each standing ``copies`` times under
+ids of its own, so that the parties recur as they do in real feeds (ten million shipments with about a million distinct
 parties). Each run is a process of its own in a store of its own; what was made is deleted.
 """
 

@@ -64,7 +64,9 @@ def test_rows_of_a_declared_table(call: "Call", store: Path, first: str) -> None
     assert content["added"] + content["removed"] + content["changed"] == len(rows) > 0
     assert [row["change"] for row in rows].count("added") == content["after"] - content["before"] + content["removed"]
     parquet = documents(call("diff", first, "second", "scores", "--json", "--rows").out)
-    assert {document["path"] for document in parquet[:-1]} == {"scores/entity_scores.parquet"}
+    assert {document["path"] for document in parquet[:-1]} == {
+        f"scores/{table}.parquet" for table in ("entity_facts", "entity_scores")
+    }
 
 
 def test_summary(call: "Call", store: Path, first: str) -> None:

@@ -115,8 +115,8 @@ def test_status_and_checkout(call: "Call", store: Path, first: str) -> None:
     assert (document["schema"], document["path"]) == ("omphalos.checkout/1", str(store / "elsewhere"))
     assert call("verify", "./elsewhere").code == 0
     assert call("checkout", first, "--path", "reports").code == 0
-    reports = ("decisions", "facts", "matching", "red_flags", "scoring", "validation", "warehouse")
-    assert sorted(os.listdir("reports")) == [f"{name}.json" for name in reports]
+    reports = ("decisions", "facts", "hygiene", "matching", "red_flags", "scoring", "validation", "warehouse")
+    assert sorted(os.listdir("reports")) == ["briefing.html", *(f"{name}.json" for name in reports)]
     assert call("checkout", first, "--path", "nothing").code == 10
     assert call("status", first, "nowhere").code == 10
 
