@@ -12,13 +12,15 @@ until the file is closed. At the end ``flock(LOCK_EX | LOCK_NB)`` again: who get
 file and renames the new sum into place.
 
 Rules of this file: it never maps; a file that is in use was compared by the first of its users, and is not compared
-again; nothing is synced, since a sum that was lost or does not match costs time and nothing else.
+again; nothing is synced, since a sum that was lost or does not match costs time and nothing else. No lock is waited for
+without end: who does not get one goes on with an index in memory.
 """
 
 import contextlib
 import fcntl
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +35,8 @@ _READ_BYTES: Final = 1 << 20
 _META_BYTES: Final = 8192  # both meta pages, for the smallest page size there is
 _SUM: Final = struct.Struct("<QIII")  # size, CRC-32 of the file, CRC-32 of its first bytes, CRC-32 of these three
 _ROUNDS: Final = 100
+_LOCK_TRIES: Final = 1000
+_LOCK_PAUSE_SECONDS: Final = 0.01
 
 
 class Guard:
@@ -57,7 +61,7 @@ class Guard:
         for _ in range(_ROUNDS):
             guard.fd = os.open(guard._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             try:
-                fcntl.flock(guard.fd, fcntl.LOCK_SH)
+                _wait(guard.fd, fcntl.LOCK_SH)
                 alone = guard._alone()
                 if not guard.is_current():
                     guard.drop()  # deleted by another process between open and flock
@@ -76,7 +80,7 @@ class Guard:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            fcntl.flock(self.fd, fcntl.LOCK_SH)  # a conversion that failed has lost the lock
+            _wait(self.fd, fcntl.LOCK_SH)  # a conversion that failed has lost the lock
             return False
         return True
 
@@ -156,13 +160,26 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            _wait(fd, fcntl.LOCK_EX)
             if _is_at(folder, fd):
                 yield
                 return
         finally:
             os.close(fd)
     raise OSError(f"{folder} is made and deleted all the time")
+
+
+def _wait(fd: int, how: int) -> None:
+    """Lock an open file or folder; ``OSError`` where another process, stopped perhaps, keeps it for ten seconds."""
+    for left in reversed(range(_LOCK_TRIES)):
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _is_at(path: Path, fd: int) -> bool:
