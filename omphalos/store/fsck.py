@@ -119,7 +119,13 @@ def fsck(
         _check_index(store, report)
         units = scrub.units(store)
         chosen = _choose(store, units, budget, report)
-        shares = scrub.read_all(store, [unit for unit in units if unit[0] in chosen], workers)
+        walked, wanted = FsckReport(), dict[ObjectId, Kind]()
+        shares = scrub.read_all(
+            store,
+            [unit for unit in units if unit[0] in chosen],
+            workers,
+            lambda: wanted.update(_follow(store, {}, walked)),
+        )
         for share in shares:
             report.objects += share.objects
             report.bytes += share.bytes
@@ -130,7 +136,11 @@ def fsck(
         _note_damage(bad, gaps, report)
         if quarantine or sources:
             _set_aside(store, bad, gaps, report)
-        missing = _follow(store, kinds, report)
+        if bad or gaps or kinds or report.quarantined:
+            missing = _follow(store, kinds, report)
+        else:  # nothing that the walk could not know while it was read
+            missing, report.refs = wanted, walked.refs
+            report.problems += walked.problems
         if sources:
             _repair(store, sources, missing, bad, report)
         if not report.problems:
@@ -260,7 +270,15 @@ def _judged(
         ids = sorted({met.id for met in some if met.kind == "blob" and met.problem is None})
         places = store.objects.places(ids)
         for met in some:
-            yield met, _judge(store, met, places.get(met.id), kinds, damaged)
+            place = places.get(met.id)
+            if (
+                place is None
+                or met.problem is not None
+                or damaged
+                or place.damaged
+                or (met.kind == "blob" and (place.kind or place.length != met.size))
+            ):
+                yield met, _judge(store, met, place, kinds, damaged)
 
 
 def _said(met: Met) -> str:

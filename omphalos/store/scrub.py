@@ -12,7 +12,7 @@ Rules of this file: nothing is changed; what is found does not depend on how man
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -65,8 +65,14 @@ def units(store: Store) -> list[tuple[str, int]]:
     return found
 
 
-def read_all(store: Store, chosen: list[tuple[str, int]], workers: int) -> list[Share]:
+def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhile: Callable[[], None]) -> list[Share]:
     """Read units with so many processes; return what was found, in the order of the units.
+
+    Args:
+        store: the store.
+        chosen: the units, with their sizes.
+        workers: how many processes read.
+        meanwhile: what this process does while the others read; it reads less for it.
 
     Raises:
         OSError: something cannot be read.
@@ -76,6 +82,7 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int) -> list[
     parts = _cut(segments, workers)
     children = [_start(store, part, mapped=False) for part in parts[1:] if part]
     mapped = _start(store, folders, mapped=True) if folders and workers > 1 else None
+    meanwhile()
     found = _read(store, parts[0], mapped=False)
     for pid, fd in children:
         shares = _finish(pid, fd)
@@ -89,8 +96,10 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int) -> list[
 
 def _cut(segments: list[tuple[str, int]], workers: int) -> list[list[Piece]]:
     """Return for each process what it reads: an unbroken part of the order on disk."""
-    size = max(_PIECE, -(-sum(size for _, size in segments) // workers))
-    parts, left = [list[Piece]()], size
+    total = sum(size for _, size in segments)
+    own = total // workers * 2 // 3 if workers > 1 else total  # of this process, which has other things to do as well
+    size = max(_PIECE, -(-(total - own) // max(1, workers - 1)))
+    parts, left = [list[Piece]()], max(_PIECE, own)
     for name, end in segments:
         at = 0
         while True:
