@@ -290,16 +290,16 @@ def store(make: ModuleType, place: Path, chance: random.Random) -> None:
             body = data[64 : 64 + int.from_bytes(data[24:28], "little")]
             body = respelled(make, body, chance) if body[:1] == b"{" else damaged(body, chance)
             number = data[21] if chance.random() < 0.7 and data[21] < 3 else chance.randrange(3)
-            oid = bytes(object_id(KINDS[number], body))
+            made = bytes(object_id(KINDS[number], body))
             if chance.random() < 0.2:
-                large = root / "objects" / "large" / oid.hex()[:2]
+                large = root / "objects" / "large" / made.hex()[:2]
                 large.mkdir(exist_ok=True)
-                (large / oid.hex()[2:]).write_bytes(body)
+                (large / made.hex()[2:]).write_bytes(body)
             else:
-                chosen.write_bytes(data + record(number, body, oid))
+                chosen.write_bytes(data + record(number, body, made))
             target = root / "refs" / chance.choice(("runs/x", "tags/y"))
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(oid.hex() + "\n")
+            target.write_text(made.hex() + "\n")
     elif packs:
         chosen = chance.choice(packs)
         chosen.write_bytes(segment(chosen.read_bytes(), chance))

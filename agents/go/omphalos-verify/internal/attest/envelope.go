@@ -393,14 +393,13 @@ func (s *Statement) JudgeRoot(runID, merkleRoot string, treeSize uint64, say Say
 	if s.kind != typeRun {
 		return false
 	}
-	good := true
-	if s.merkleRoot != merkleRoot || s.treeSize != treeSize {
+	switch {
+	case s.merkleRoot != merkleRoot || s.treeSize != treeSize:
 		say(findings.RootMismatch, "another root or size of the tree is signed")
-		good = false
-	}
-	if s.runID != runID {
+	case s.runID != runID:
 		say(findings.SubjectMismatch, "another run_id is signed")
-		good = false
+	default:
+		return true
 	}
-	return good
+	return false
 }

@@ -211,6 +211,9 @@ func (x *Index) check(emit paths.Emit) {
 		tooLarge = tooLarge || len(run.Attestations) > attest.MaxEnvelopes
 		ordered("attestations", len(run.Attestations), func(i int) string { return run.Attestations[i].Name })
 		for _, a := range run.Attestations {
+			if !strings.HasSuffix(a.Name, ".json") {
+				say(findings.ManifestSchema, "the name of an attestation does not end in .json")
+			}
 			if id := badName(a.Name); id != "" {
 				say(id, "the name of an attestation")
 			}
@@ -232,11 +235,8 @@ func (x *Index) check(emit paths.Emit) {
 	}
 }
 
-// badName returns what is wrong with the name of an attestation, or nothing.
+// badName returns what is wrong with the name of an attestation as a path, or nothing.
 func badName(name string) findings.ID {
-	if !strings.HasSuffix(name, ".json") {
-		return findings.ManifestSchema
-	}
 	if broken := paths.Refusing(paths.Check(name)); len(broken) > 0 {
 		return broken[0]
 	}
