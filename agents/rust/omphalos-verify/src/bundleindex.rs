@@ -239,7 +239,7 @@ fn contradictions(raw: &Raw<'_>) -> BTreeSet<Id> {
     for run in &raw.runs {
         found.extend(order(run.attestations.iter().map(|(name, _)| *name)));
         too_large |= run.attestations.len() > MAX_ATTESTATIONS;
-        found.extend(run.attestations.iter().filter_map(|(name, _)| bad(name)));
+        found.extend(run.attestations.iter().flat_map(|(name, _)| bad(name)));
     }
     if too_large {
         found.insert(Id::OversizeLength);
@@ -247,16 +247,15 @@ fn contradictions(raw: &Raw<'_>) -> BTreeSet<Id> {
     found
 }
 
-/// What is wrong with the name of an attestation.
-fn bad(name: &str) -> Option<Id> {
-    if !name.ends_with(".json") {
-        return Some(Id::ManifestSchema);
-    }
+/// What is wrong with the name of an attestation: how it ends, and what it is as a path.
+fn bad(name: &str) -> impl Iterator<Item = Id> {
+    let ends = (!name.ends_with(".json")).then_some(Id::ManifestSchema);
     let broken = check_path(name);
     let first = broken.iter().find(|id| id.severity().refuses());
-    first
+    let path = first
         .copied()
-        .or_else(|| name.contains('/').then_some(Id::PathSlash))
+        .or_else(|| name.contains('/').then_some(Id::PathSlash));
+    ends.into_iter().chain(path)
 }
 
 /// What is wrong with the order of a list.

@@ -89,8 +89,12 @@ impl<'r> Segment<'r> {
     /// It could not be read.
     pub fn scan(&mut self, open: bool, report: &mut dyn FnMut(Item)) -> io::Result<()> {
         let beginning = self.length.min(16);
-        if self.bytes(0, beginning)? != BEGINNING.as_slice() {
-            self.gap(0, beginning, open, report)?;
+        let short = beginning == self.length;
+        let first = self.bytes(0, beginning)?;
+        // A killed writer leaves a beginning of the first line, or nothing.
+        let torn = open && short && BEGINNING.starts_with(first);
+        if first != BEGINNING.as_slice() && !torn && beginning > 0 {
+            report(Item::Found(Id::ObjectDamaged, 0));
         }
         let mut at = beginning;
         while at < self.length {
@@ -189,8 +193,7 @@ impl<'r> Segment<'r> {
         let begins = |with: &[u8]| bytes.iter().zip(with).all(|(a, b)| a == b);
         let header = length < HEADER && begins(MAGIC);
         let zeros = bytes.iter().all(|&byte| byte == 0);
-        let whole = from == 0 && length < 16 && begins(BEGINNING);
-        Ok(header || zeros || whole)
+        Ok(header || zeros)
     }
 
     /// The header that stands here, if its bytes end within the segment.
