@@ -107,10 +107,8 @@ impl Catalog {
     fn segments(&mut self, root: BorrowedFd<'_>, verdict: &mut Verdict) {
         match statat(root, PACKS, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(&stat)) {
             Ok(FileType::Directory) => {}
-            Ok(FileType::Symlink) => return verdict.add(Id::SymlinkEntry, PACKS, ""),
-            Ok(_) => return verdict.add(Id::SpecialFile, PACKS, ""),
             Err(Errno::NOENT) => return,
-            Err(_) => return self.unreadable(PACKS, verdict),
+            _ => return self.unreadable(PACKS, verdict),
         }
         for (name, kind) in self.list(root, PACKS, verdict, is_segment) {
             let path = format!("{PACKS}/{name}");
