@@ -59,6 +59,7 @@ SETTINGS: Final = (
     Setting("store", "folder", None, "the store's folder; without it the nearest store upward"),
     Setting("threads", "count", None, "threads to use; without it as many as there are processors"),
     Setting("memory", "size", "2GiB", "memory the engine may use"),
+    Setting("chunk-above", "size", None, "size from which put, tree and run cut a file into chunks; without it never"),
     Setting("json", "switch", False, "write JSON"),
     Setting("no-progress", "switch", False, "draw no progress"),
 )
@@ -74,6 +75,11 @@ class Value:
     value: str | int | bool | None
     origin: str
     place: str = ""
+
+
+def bytes_of(size: str) -> int:
+    """Return how many bytes a setting of the kind ``size`` stands for."""
+    return int(size[:-3]) << {"MiB": 20, "GiB": 30, "TiB": 40}[size[-3:]]
 
 
 def is_size(text: str) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from omphalos import __version__
-from omphalos.cli.config import PLACE_ONLY, SETTINGS, Value, settings
+from omphalos.cli.config import PLACE_ONLY, SETTINGS, Value, bytes_of, settings
 from omphalos.cli.exits import MEANINGS, Exit
 from omphalos.cli.output import Out, escape
 from omphalos.cli.streams import OutputFailed, flush_stdout, prepare, read_names_as_utf8
@@ -101,7 +101,13 @@ class App:
         """
         from omphalos.store.store import Store
 
-        return Store.open(self.store_folder) if self.store_folder else Store.find(self.cwd)
+        store = Store.open(self.store_folder) if self.store_folder else Store.find(self.cwd)
+        return self._chunking(store)
+
+    def _chunking(self, store: "Store") -> "Store":
+        above = self.settings["chunk-above"].value
+        store.objects.chunk_above = bytes_of(above) if isinstance(above, str) else None
+        return store
 
     def store_or_new(self) -> "Store":
         """Open the store as ``store`` does; where there is none, make one and say so on stderr."""
@@ -110,7 +116,7 @@ class App:
         try:
             return self.store()
         except StoreMissing:
-            store = Store.init(self.store_folder or self.cwd)
+            store = self._chunking(Store.init(self.store_folder or self.cwd))
             self.out.message(f"made a store in {store.root}")
             return store
 

@@ -16,11 +16,12 @@ class NothingToPut(OmphalosError):
     id = "nothingToPut"
 
 
-@click.command(cls=Verb, examples=["omphalos put report.csv", "omphalos put --stdin < report.csv"])
+@click.command(cls=Verb, examples=["omphalos put report.csv", "omphalos put --chunked dump.csv"])
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--stdin", is_flag=True, help="Store what is read from stdin.")
+@click.option("--chunked", is_flag=True, help="Cut huge files into chunks, so that a changed one costs its changes.")
 @click.pass_obj
-def command(app: App, paths: tuple[str, ...], stdin: bool) -> None:
+def command(app: App, paths: tuple[str, ...], stdin: bool, chunked: bool) -> None:
     """Store each PATH as a blob and print 'id  PATH', as b3sum does."""
     if not paths and not stdin:
         raise NothingToPut("there is nothing to store", hint="name files, or give --stdin")
@@ -29,8 +30,8 @@ def command(app: App, paths: tuple[str, ...], stdin: bool) -> None:
     stored = []
     with store.objects.batch():
         if stdin:
-            stored.append(("-", store.objects.put_stream(sys.stdin.buffer)))
-        stored += [(path, store.objects.put_file(where)) for path, where in found]
+            stored.append(("-", store.objects.put_stream(sys.stdin.buffer, chunked=chunked)))
+        stored += [(path, store.objects.put_file(where, chunked=chunked)) for path, where in found]
     if app.out.json:
         files = [
             {"path": path, "id": to_hex(blob.id), "size": blob.size, "sha256": blob.sha256.hex()}

@@ -7,6 +7,7 @@ finding of their own; a file nothing records is a finding wherever it lies. Find
 """
 
 import errno
+import functools
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ import unicodedata
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from omphalos.format.dsse import MAX_BYTES as MAX_ENVELOPE
 from omphalos.format.errors import ErrorKind, OmphalosError
@@ -406,10 +407,11 @@ def _open_below(root: int, path: str) -> int:
             os.close(at)
 
 
-def digest(descriptor: int, limit: int) -> tuple[int, str, str]:
-    """Return (bytes read, BLAKE3, SHA-256) of a descriptor, reading at most one byte more than ``limit``."""
+def digest(source: int | BinaryIO, limit: int) -> tuple[int, str, str]:
+    """Return (bytes read, BLAKE3, SHA-256) of a descriptor or stream, reading at most a byte more than ``limit``."""
     blake, sha, left = hasher("blob"), hashlib.sha256(), limit + 1
-    while left and (chunk := os.read(descriptor, min(BUFFER, left))):
+    read = functools.partial(os.read, source) if isinstance(source, int) else source.read
+    while left and (chunk := read(min(BUFFER, left))):
         left -= len(chunk)
         blake.update(chunk)
         sha.update(chunk)
@@ -488,7 +490,7 @@ def _check_method(store: Store, manifest: Manifest, found: Findings) -> None:
 def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
     try:
         with store.objects.open(from_hex(file.blake3)) as stream:
-            size, blake, sha = digest(stream.fileno(), file.size)
+            size, blake, sha = digest(stream, file.size)
     except ObjectMissing:
         return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])]
     except ObjectDamaged:

@@ -20,6 +20,8 @@ from omphalos.format.paths import MAX_COMPONENTS, check_path, refusing
 from omphalos.format.tree import TreeError, decode_tree
 from omphalos.runs.verdict import Findings, Verdict
 from omphalos.runs.verify import NoSuchThing
+from omphalos.store.chunked import MAX_LIST, ChunkList
+from omphalos.store.chunked import decode as decode_list
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS
 from omphalos.store.records import HEADER_BYTES, MAX_RECORD, RECORD_MAGIC, SEGMENT_MAGIC, Reader, parse, scan_reader
 
@@ -74,6 +76,7 @@ def verify_store(path: str | Path) -> Verdict:
         check = _Check(root, found)
         check.segments()
         check.files()
+        check.lists()
         check.refs()
         check.closures()
     finally:
@@ -213,17 +216,22 @@ class _Check:
 
     def files(self) -> None:
         """Read every large file."""
-        for shard, mode in self._list("objects/large"):
+        for path, oid in self._named("objects/large"):
+            self._file(path, oid)
+
+    def _named(self, above: str) -> Iterator[tuple[str, bytes]]:
+        """Yield path and id of every file named like an object in the shards of a folder."""
+        for shard, mode in self._list(above):
             if _SHARD.fullmatch(shard) is None:
                 continue
-            folder = f"objects/large/{shard.decode()}"
+            folder = f"{above}/{shard.decode()}"
             if stat.S_ISLNK(mode):
                 self._found.add(FindingId.SYMLINK_ENTRY, folder)
             elif stat.S_ISDIR(mode):
                 for name, inner in self._list(folder):
                     path = f"{folder}/{_shown(name)}"
                     if _LARGE.fullmatch(name) is not None and self._plain(path, inner):
-                        self._file(path, bytes.fromhex((shard + name).decode()))
+                        yield path, bytes.fromhex((shard + name).decode())
 
     def _file(self, path: str, oid: bytes) -> None:
         descriptor = self._open(path)
@@ -249,6 +257,54 @@ class _Check:
                 self._known.setdefault(oid, _Known(kind, size, path, 0))
                 return
         self._found.add(FindingId.OBJECT_DAMAGED, path)
+
+    def lists(self) -> None:
+        """Read every list of chunks, and hash each blob out of its chunks; a list is no chunk of another."""
+        found: dict[bytes, _Known] = {}
+        for path, oid in self._named("objects/chunked"):
+            data = self._list_bytes(path)
+            if data is None:
+                continue
+            listed = decode_list(data)
+            if listed is None:
+                self._found.add(FindingId.OBJECT_DAMAGED, path, "no list of chunks")
+                continue
+            got = self._joined(listed)
+            if got == oid:
+                found[oid] = _Known("blob", listed.size, path, 0)
+            elif got is not None:
+                self._found.add(FindingId.OBJECT_DAMAGED, path, f"the chunks are {got.hex()[:12]}")
+        for oid, there in found.items():
+            self._known.setdefault(oid, there)
+
+    def _list_bytes(self, path: str) -> bytes | None:
+        descriptor = self._open(path)
+        if descriptor is None:
+            return None
+        try:
+            with os.fdopen(descriptor, "rb") as stream:
+                size = os.fstat(descriptor).st_size
+                data = stream.read(size) if size <= MAX_LIST else b""
+        except OSError:
+            self._unread(path)
+            return None
+        self.count += 1
+        self.bytes += size
+        return data
+
+    def _joined(self, listed: ChunkList) -> bytes | None:
+        """Return the id of a blob made of its chunks; None where one is not there, or cannot be read."""
+        state = hasher("blob")
+        for oid, length in listed.chunks:
+            there = self._known.get(oid)
+            if there is None or there.kind != "blob" or there.size != length:
+                return None
+            try:
+                state.update(self._bytes(there))
+            except OSError:
+                self._unread(there.place)
+                return None
+        return state.digest()
 
     # -- refs and what they lead to
 

@@ -509,6 +509,8 @@ class _Writer:
         try:
             if self._small.link(oid, size, folder, name) or self._large.link(oid, size, folder, name):
                 return True
+            if self._objects.chunks_of(oid):
+                return False  # there is no file to link to, and what is huge is not kept twice
             self._objects.check(oid, "blob")
             if self._objects.size(oid) != size:
                 raise _wrong_size(name)

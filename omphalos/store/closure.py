@@ -1,7 +1,8 @@
 """What a ref leads to: the run object, its trees and every blob, each tree node opened once.
 
 Rules of this file: nothing is raised for an object that cannot be read; it is yielded with the reason, and the walk
-goes on elsewhere. Memory is linear in the tree nodes met, not in the blobs.
+goes on elsewhere. A blob kept as a list of chunks is followed by these, under its path. Memory is linear in the tree
+nodes and chunked blobs met, not in the blobs.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,29 @@ def closure(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterato
 
     Blobs are yielded and not read; of the rest those that cannot be read or decoded carry the ``problem``.
     """
+    listed = objects.lists.shards()
+    for met in _whole(objects, oid, seen):
+        if met.kind != "blob" or met.id[0] not in listed or met.id in seen:
+            yield met
+        else:
+            yield from _chunks(objects, met, seen)
+
+
+def _chunks(objects: ObjectStore, met: Met, seen: set[ObjectId]) -> Iterator[Met]:
+    """Yield a blob and then the chunks it needs, if it is kept as a list."""
+    try:
+        chunks = objects.chunks_of(met.id)
+    except OmphalosError as problem:
+        yield met._replace(problem=met.problem or problem)
+        return
+    yield met
+    if chunks:
+        seen.add(met.id)
+    for chunk in chunks:
+        yield Met(met.path, "blob", chunk.id, chunk.length)
+
+
+def _whole(objects: ObjectStore, oid: ObjectId, seen: set[ObjectId]) -> Iterator[Met]:
     try:
         kind = objects.kind_of(oid)
     except OmphalosError as problem:

@@ -25,16 +25,22 @@ class ObjectMissing(OmphalosError):
 class ObjectDamaged(OmphalosError):
     """The bytes under an id are not the bytes it names.
 
-    ``got`` is the id they have as what they were asked for, None where they are no regular file or no whole record.
+    ``got`` is the id they have as what they were asked for, None where they are no regular file, no whole record or no
+    list of chunks (``folder`` is ``chunked`` then).
     """
 
     kind: ClassVar[ErrorKind] = ErrorKind.NEGATIVE
     id: ClassVar[str] = FindingId.OBJECT_DAMAGED.value
 
-    def __init__(self, expected: ObjectId, got: ObjectId | None, place: Place | None = None) -> None:
+    def __init__(
+        self, expected: ObjectId, got: ObjectId | None, place: Place | None = None, *, folder: str = "large"
+    ) -> None:
         if place is None:
             what = f"its file {_said(got, 'is not a regular file')}"
-            hint = f"move {place_of(expected)} elsewhere as evidence, then put the original content again or fetch it"
+            if folder != "large":
+                what = f"its list of chunks {_said(got, 'is not sound')}"
+            where = place_of(expected, folder)
+            hint = f"move {where} elsewhere as evidence, then put the original content again or fetch it"
         else:
             what = f"its record {_said(got, 'is not whole')}"
             hint = (

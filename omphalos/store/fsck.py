@@ -1,10 +1,10 @@
 """fsck: reads every object once, in disk order, on two cores, and says what is wrong and whom it concerns.
 
-First every segment and file is hashed (``scrub``), by two processes. Then every ref is
-followed through its trees: what is missing, damaged, or of another kind than its tree says, is reported with the refs
-and paths it stands under. Rules of this file: nothing is deleted: damage is moved into ``objects/quarantine/`` (a
-segment whole, after its intact records were copied); repair takes bytes only if they have the id that is missing; what
-a budget left out is said.
+First every segment and file is hashed (``scrub``), by two processes, then every blob that is kept as a list of chunks,
+as a whole. Then every ref is followed through its trees: what is missing, damaged, or of another kind than its tree
+says, is reported with the refs and paths it stands under. Rules of this file: nothing is deleted: damage is moved into
+``objects/quarantine/`` (a segment whole, after its intact records were copied); repair takes bytes only if they have
+the id that is missing; what a budget left out is said.
 """
 
 import contextlib
@@ -117,15 +117,17 @@ def fsck(
     sources, report = list(repair), FsckReport()
     with translated("checking the store"):
         _check_index(store, report)
-        units = scrub.units(store)
+        files, lists = scrub.units(store), scrub.lists(store)
+        units = files + lists
         chosen = _choose(store, units, budget, report)
         walked, wanted = FsckReport(), dict[ObjectId, Kind]()
         shares = scrub.read_all(
             store,
-            [unit for unit in units if unit[0] in chosen],
+            [unit for unit in files if unit[0] in chosen],
             workers,
             lambda: wanted.update(_follow(store, {}, walked)),
         )
+        shares.append(scrub.read_lists(store, [name for name, _ in lists if name in chosen]))
         for share in shares:
             report.objects += share.objects
             report.bytes += share.bytes
@@ -198,7 +200,7 @@ def _choose(store: Store, units: list[tuple[str, int]], budget: int | None, repo
     chosen: set[str] = set()
     for name, size in sorted(units, key=lambda unit: (when.get(unit[0], 0), unit[0])):
         if chosen and size > left:
-            report.not_checked.append(f"objects/packs/{name}" if "." in name else f"objects/large/{name}")
+            report.not_checked.append(_place(name))
             continue
         chosen.add(name)
         left -= size
@@ -206,11 +208,18 @@ def _choose(store: Store, units: list[tuple[str, int]], budget: int | None, repo
     return chosen
 
 
+def _place(unit: str) -> str:
+    """Return where a segment, a folder or file of large objects (``xx``, ``xx/...``), or a list lies in the store."""
+    if unit.startswith(scrub.LISTS):
+        return f"objects/{unit}"
+    return f"objects/packs/{unit}" if "." in unit else f"objects/large/{unit}"
+
+
 def _note_damage(
     bad: dict[str, tuple[str, str, int]], gaps: list[tuple[str, int, int, bool]], report: FsckReport
 ) -> None:
     for oid, name, offset in bad.values():
-        place = f"objects/packs/{name} at {offset}" if name.endswith((".pack", ".open")) else f"objects/large/{name}"
+        place = f"{_place(name)} at {offset}" if name.endswith((".pack", ".open")) else _place(name)
         report.problems.append(Problem(FindingId.OBJECT_DAMAGED, oid, place))
     for name, start, end, torn in gaps:
         if not torn:  # the end of an open segment may be what a killed writer left
@@ -303,6 +312,8 @@ def _judge(
                 return FindingId.OBJECT_DAMAGED
             if not store.objects.has(met.id):
                 return FindingId.OBJECT_MISSING
+            if store.objects.lists.has(met.id) and met.size not in (-1, store.objects.size(met.id)):
+                return FindingId.SIZE_MISMATCH
             return None
         size, kind = store.objects.loose.path(met.id).stat().st_size, kinds.get(met.id, "blob")
         if met.id.hex() in damaged:
@@ -344,7 +355,7 @@ def _set_aside(
         if name in segments:
             continue
         target = folder / f"damaged-{oid}-{temporary_name()}"
-        source = store.objects.loose.folder / name
+        source = store.root / _place(name)
         store.disk.rename(source, target)
         durable.sync_folder(store.disk, source.parent)
         report.quarantined.append(str(target.relative_to(store.root)))
@@ -365,12 +376,16 @@ def _repair(
     for damaged, _, _ in bad.values():
         todo[ObjectId(bytes.fromhex(damaged))] = "blob"
     todo |= missing | _methods(store)
+    # What was cut stays cut, so that the chunks come back that other versions share.
+    cut = {ObjectId(bytes.fromhex(oid)) for oid, name, _ in bad.values() if name.startswith(scrub.LISTS)}
     mended: set[str] = set()
     tried: set[ObjectId] = set()
     while todo:
         tried |= todo.keys()
         with store.objects.batch():
-            mended |= {oid.hex() for oid, kind in sorted(todo.items()) if _mend(store, sources, oid, kind)}
+            mended |= {oid.hex() for oid, kind in sorted(todo.items()) if _mend(store, sources, oid, kind, oid in cut)}
+        # A chunk that no source has by itself came back with its blob.
+        mended |= {oid.hex() for oid in todo if oid.hex() not in mended and _good_copy(store, oid)}
         # A tree that is there again may name more that is missing.
         again = FsckReport()
         more = _follow(store, {}, again) | _methods(store)
@@ -396,7 +411,7 @@ def _methods(store: Store) -> dict[ObjectId, Kind]:
     return found
 
 
-def _mend(store: Store, sources: list[Source], oid: ObjectId, kind: Kind) -> bool:
+def _mend(store: Store, sources: list[Source], oid: ObjectId, kind: Kind, cut: bool) -> bool:
     if _good_copy(store, oid):
         return True
     for source in sources:
@@ -404,7 +419,8 @@ def _mend(store: Store, sources: list[Source], oid: ObjectId, kind: Kind) -> boo
         if stream is None:
             continue
         with stream:
-            if kind == "blob" and store.objects.put_stream(stream).id == oid:
+            chunked = cut or store.objects.lists.has(oid)
+            if kind == "blob" and store.objects.put_stream(stream, chunked=chunked).id == oid:
                 return True
             for other in KINDS:
                 stream.seek(0)

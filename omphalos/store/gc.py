@@ -8,8 +8,9 @@ The order, each step safe to be killed after:
    in one LMDB transaction that also says what was condemned until then; after it, the leases held are noted with it;
 4. swept is what is condemned, if no lease was held, else what an earlier gc condemned whose leases are all back. Each
    id goes into the hash-chained log ``objects/deletions.log`` first (synced);
-5. still under the lock of the refs: records leave the index, files are renamed into the trash, both only if still
-   condemned; segments with dead records are written anew and moved to the trash.
+5. still under the lock of the refs: lists of chunks are renamed into the trash, before any chunk goes; then records
+   leave the index and files are renamed, all only if still condemned; segments with dead records are written anew and
+   moved to the trash.
 
 Rules of this file: a hold is a ref like any other; an object of which a ref's closure cannot be read whole is no reason
 to free anything: gc refuses to run on a store with missing or damaged trees. So it does where the index can only be
@@ -18,6 +19,7 @@ kept in memory: what writers see, and say, stands in the one on disk.
 
 import contextlib
 import fcntl
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -188,29 +190,39 @@ def _rest(store: Store, marked: set[ObjectId]) -> list[ObjectId]:
     with translated("listing objects"):
         store.objects.catalog.heal()
         small = store.objects.catalog.ids_outside(marked)
-    return sorted({*small, *(oid for oid in store.objects.loose.scan() if oid not in marked)})
+    files = itertools.chain(store.objects.loose.scan(), store.objects.lists.scan())
+    return sorted({*small, *(oid for oid in files if oid not in marked)})
 
 
 def _sizes(store: Store, oids: list[ObjectId]) -> list[tuple[ObjectId, int]]:
     found = []
     for oid in oids:
-        with contextlib.suppress(OmphalosError):
-            found.append((oid, store.objects.size(oid)))
+        with contextlib.suppress(OmphalosError, OSError):
+            if store.objects.lists.has(oid) and not store.objects.loose.has(oid):
+                # Its chunks stand for themselves, so what is freed with the list is the list.
+                found.append((oid, os.lstat(store.objects.lists.path(oid)).st_size))
+            else:
+                found.append((oid, store.objects.size(oid)))
     return found
 
 
 def _sweep(
     store: Store, sizes: dict[ObjectId, int], ready: list[ObjectId], reason: str, trash: Path
 ) -> list[tuple[ObjectId, int]]:
-    catalog, disk, loose = store.objects.catalog, store.disk, store.objects.loose
+    catalog, disk, loose, lists = store.objects.catalog, store.disk, store.objects.loose, store.objects.lists
     if not catalog.ask(lambda index: index.is_current()):
         return []
     log(store, [(oid, sizes.get(oid, 0)) for oid in ready], reason)
     durable.make_folders(disk, trash)
     gone: list[ObjectId] = []
-    files = [oid for oid in ready if loose.has(oid)]
-
     problems: list[OSError] = []
+
+    def throw_list(oid: ObjectId) -> None:
+        try:
+            disk.rename(lists.path(oid), trash / f"{oid.hex()}.list")
+            thrown.append(oid)
+        except OSError as problem:
+            problems.append(problem)
 
     def throw(oid: ObjectId) -> None:
         try:
@@ -219,6 +231,16 @@ def _sweep(
         except OSError as problem:
             problems.append(problem)
 
+    # What stands both as a list and otherwise loses its list now and the rest with the next gc.
+    thrown: list[ObjectId] = []
+    chunked = [oid for oid in ready if lists.has(oid)]
+    _kept(catalog, lambda index: index.while_condemned(chunked, throw_list))
+    if problems:
+        raise problems[0]
+    for folder in sorted({lists.path(oid).parent for oid in thrown}):
+        durable.sync_folder(disk, folder)
+    ready = sorted(set(ready).difference(chunked))
+    files = [oid for oid in ready if loose.has(oid)]
     swept = {
         entry.id: entry.place
         for entry in _kept(catalog, lambda index: index.sweep(set(ready).difference(files)))
@@ -248,6 +270,7 @@ def _sweep(
         if rewrite(disk, store.objects, name, keep, trash / name):
             gone += [oid for oid, place in swept.items() if place.segment == name]
     store.objects.end_lease()
+    gone += [oid for oid in thrown if not store.objects.has(oid)]
     return sorted((oid, sizes.get(oid, 0)) for oid in set(gone))
 
 

@@ -21,22 +21,23 @@ OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEX = frozenset("0123456789abcdef")
 
 
-def place_of(oid: ObjectId) -> str:
+def place_of(oid: ObjectId, folder: str = "large") -> str:
     """Return where the file of an object lies, below the store's folder."""
     name = oid.hex()
-    return f"objects/large/{name[:2]}/{name[2:]}"
+    return f"objects/{folder}/{name[:2]}/{name[2:]}"
 
 
 class Loose:
     """The files of one store; ``open`` and the rest answer for what is there, nothing is checked."""
 
-    def __init__(self, root: Path, disk: Disk) -> None:
+    def __init__(self, root: Path, disk: Disk, folder: str = "large") -> None:
         self._disk = disk
-        self.folder = root / "objects" / "large"
+        self.folder = root / "objects" / folder
         self._quarantine = root / "objects" / "quarantine"
         self._owed: set[Path] = set()  # folders that must be fsynced before the batch ends
         self._shards: set[str] = set()  # shard folders whose own name this instance has made durable (or owes)
         self._ready = False
+        self._sizes: set[int] | None = None
 
     def path(self, oid: ObjectId) -> Path:
         """Return where the file of an object lies."""
@@ -56,6 +57,7 @@ class Loose:
         name = oid.hex()[:2]
         folder = self.folder / name
         if name not in self._shards:
+            durable.make_folders(self._disk, self.folder)
             with contextlib.suppress(FileExistsError):
                 self._disk.make_folder(folder)
             self._owed.add(self.folder)
@@ -74,6 +76,10 @@ class Loose:
         self._shard(oid)
         return True
 
+    def owe(self, oid: ObjectId) -> None:
+        """Note that the fsync of the folder of a file that was found there is owed."""
+        self._shard(oid)
+
     def admit(self, incoming: Incoming, oid: ObjectId) -> None:
         """Give a file on its way in its last name; its folder's fsync is owed."""
         self._disk.set_time(incoming.fd, VERIFIED_NS)  # its bytes were hashed: see ``links``
@@ -86,7 +92,8 @@ class Loose:
         self._owed.clear()
 
     def forgive(self) -> None:
-        """Forget what is owed: the batch failed, and nothing was promised."""
+        """Forget what is owed at the end of a batch: if any is, it failed, and nothing was promised."""
+        self._sizes = None
         if self._owed:
             self._owed.clear()
             self._shards.clear()
@@ -116,6 +123,15 @@ class Loose:
             return stat.S_ISREG(os.lstat(self.path(oid)).st_mode)
         except OSError:
             return False
+
+    def any_of_size(self, size: int) -> bool:
+        """Say whether any file has so many bytes; all are looked at once in a batch."""
+        if self._sizes is None:
+            self._sizes = set()
+            for oid in self.scan():
+                with contextlib.suppress(OSError):
+                    self._sizes.add(os.lstat(self.path(oid)).st_size)
+        return size in self._sizes
 
     def shards(self) -> frozenset[int]:
         """Return the first bytes of the ids for which there is a folder now."""

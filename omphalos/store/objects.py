@@ -1,44 +1,35 @@
 """Objects: bytes in the store under their id.
 
 Small objects are records in segments (``packs``, found through ``catalog``), others single read-only files
-(``loose``). This file puts the two together and keeps the order of their steps.
+(``loose``) or, where asked for, lists of chunks (``chunked``). How they are read is in ``objectreader``; this file
+writes them and keeps the order of the steps.
 
 The syscall contract of a batch: a lease (``leases``) before the first look; segment bytes ``write`` and ``fdatasync``;
-the segments' folder ``fsync``; large files each ``fdatasync`` and renamed, their folders ``fsync``; then the index; and
-only then does the caller hear that its objects are durable. Refs are moved after that.
+the segments' folder ``fsync``; large files each ``fdatasync`` and renamed, their folders ``fsync``; then the index; a
+list of chunks behind all this, in the way of a large file; and only then does the caller hear that its objects are
+durable. Refs are moved after that.
 
 Rules it keeps: an object becomes visible whole, and a put returns only when the object is durable (inside ``batch``:
 when the batch ends). A put that finds its file there still waits for the folder, since another writer may not have.
-What is read through ``read``, ``copy_to`` or ``kind_of`` is hashed again; no mode, size, time or index is ever trusted.
 Memory is bounded by a few buffers of ``BUFFER_BYTES`` except where bytes are asked for. An instance has one writer
 thread; any number of threads may read, and any number of processes may write to one store side by side.
 """
 
 import contextlib
-import errno
-import heapq
-import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from blake3 import blake3
-
-from omphalos.format.ids import KINDS, SHORT_DIGITS, IdError, Kind, ObjectId, hasher, is_prefix, object_id
-from omphalos.store import durable, packs, sources
-from omphalos.store.catalog import Catalog
+from omphalos.format.ids import KINDS, Kind, ObjectId, object_id
+from omphalos.store import durable, packs, sources, streamed
 from omphalos.store.damage import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.durable import DISK, Disk, translated
 from omphalos.store.index import Entry, Place
 from omphalos.store.leases import Lease
-from omphalos.store.loose import Loose
+from omphalos.store.objectreader import ObjectReader
 from omphalos.store.packs import PackWriter
-from omphalos.store.records import HEADER_BYTES, Window
 from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 __all__ = [
     "PACK_LIMIT",
@@ -56,12 +47,10 @@ __all__ = [
 
 PACK_LIMIT: Final = 64 * 1024
 _PENDING: Final = 1 << 16
-_AT_ONCE: Final = 1024
-_NONE: Final = memoryview(b"")
 _KIND_NUMBERS: Final[dict[Kind, int]] = {kind: number for number, kind in enumerate(KINDS)}
 
 
-class ObjectStore:
+class ObjectStore(ObjectReader):
     """The objects under ``root/objects``."""
 
     def __init__(self, root: Path, *, disk: Disk = DISK, pack_limit: int = PACK_LIMIT, mapped: bool = True) -> None:
@@ -69,11 +58,10 @@ class ObjectStore:
 
         Objects of up to ``pack_limit`` bytes go into segments, larger ones into files. Limit 0 keeps all as files.
         """
-        self._disk = disk
+        super().__init__(root, disk, mapped=mapped)
         self._root = root
         self.pack_limit = pack_limit
-        self.catalog = Catalog(root, disk, mapped=mapped)
-        self.loose = Loose(root, disk)
+        self.chunk_above: int | None = None  # files of so many bytes or more are cut into chunks
         self._writer = PackWriter(disk, root / "objects" / "packs")
         self._depth = 0
         self._lease: Lease | None = None
@@ -81,7 +69,6 @@ class ObjectStore:
         self._condemned = False
         self.epoch: int | None = None  # of the index, when this instance first looked
         self._shards: frozenset[int] | None = None  # of loose objects, as the batch found them
-        self._pending: dict[ObjectId, Place] = {}  # appended, and not in the index yet
         self._resurrected: list[ObjectId] = []
         self._when_durable: list[Callable[[], None]] = []
 
@@ -104,6 +91,7 @@ class ObjectStore:
                 with translated("making objects durable"):
                     self._commit()
                     self.loose.pay()
+                    self.lists.pay()
                 for work in self._when_durable:
                     work()
         finally:
@@ -115,6 +103,7 @@ class ObjectStore:
                 self._when_durable.clear()
                 self._shards = None
                 self.loose.forgive()
+                self.lists.forgive()
 
     def when_durable(self, work: Callable[[], None]) -> None:
         """Call ``work`` when the outermost batch has made its objects durable; never if it fails."""
@@ -207,10 +196,6 @@ class ObjectStore:
                     self._append(0, oid, data)
         return b"\1" * len(blobs)
 
-    def places(self, oids: list[ObjectId]) -> dict[ObjectId, Place]:
-        """Return where the index says that objects lie; those it does not know are left out, and nothing is checked."""
-        return self.catalog.ask(lambda index: index.get_many(oids))
-
     def is_packed(self, oid: ObjectId) -> bool:
         """Say whether an object that was just put lies in a segment."""
         return oid in self._pending or self.catalog.ask(lambda index: index.get(oid)) is not None
@@ -222,8 +207,11 @@ class ObjectStore:
         with translated("reading the time"):
             return self._lease.now()
 
-    def present(self, oid: ObjectId, size: int) -> bool:
-        """Say, inside a batch, whether an object need not be written: it is there, durable when the batch is."""
+    def present(self, oid: ObjectId, size: int, *, chunked: bool = True) -> bool:
+        """Say, inside a batch, whether an object need not be written: it is there, durable when the batch is.
+
+        Without ``chunked`` a list of chunks is not enough.
+        """
         self.begin()
         if oid in self._pending:
             return True
@@ -231,12 +219,44 @@ class ObjectStore:
             if not self._is_small(size) or self.loose.has(oid):
                 # A file has one place: it is taken out of the set at once, and then is there, or is not.
                 self.catalog.ask(lambda index: index.update(resurrected=[oid]))
-                return self.loose.settled(oid, size)
+                return self.loose.settled(oid, size) or (chunked and self._chunks_stand(oid, size))
             self._resurrected.append(oid)
             return False  # written again elsewhere: gc may take the record that is there at any time
         if self.catalog.known(oid) is not None:
             return True
-        return (oid[0] in (self._shards or ()) or not self._is_small(size)) and self.loose.settled(oid, size)
+        if self._is_small(size):
+            return oid[0] in (self._shards or ()) and self.loose.settled(oid, size)
+        return self.loose.settled(oid, size) or (chunked and self._chunks_stand(oid, size))
+
+    def _chunks_stand(self, oid: ObjectId, size: int) -> bool:
+        """Say, inside a batch, whether a list and all its chunks are there and none of these is condemned."""
+        try:
+            listed = self.lists.load(oid)
+        except (ObjectDamaged, OSError):
+            return False
+        if listed is None or listed.size != size:
+            return False
+        for chunk in listed.chunks:
+            if chunk.id in self._pending:
+                continue
+            if self._condemned and self.catalog.ask(lambda index, oid=chunk.id: index.is_condemned(oid)):  # type: ignore[misc]  # bound now
+                return False
+            if self.catalog.known(chunk.id) is None and not self.loose.settled(chunk.id, chunk.length):
+                return False
+        self.lists.owe(oid)
+        return True
+
+    def put_chunk(self, oid: ObjectId, data: bytes) -> None:
+        """Store a chunk, whose id the caller has just computed, as a record; inside a batch."""
+        if not self.present(oid, len(data), chunked=False):
+            self._append(0, oid, data)
+
+    def put_list(self, oid: ObjectId, data: bytes) -> None:
+        """Store the list of a blob whose chunks were put before; inside a batch."""
+        self._commit()  # nobody sees the list before its chunks are durable
+        with self.lists.incoming() as incoming:
+            incoming.write(data)
+            self.lists.admit(incoming, oid)
 
     def _append(self, kind: int, oid: ObjectId, data: bytes) -> None:
         writer = self._writer
@@ -261,8 +281,10 @@ class ObjectStore:
             self._lease.release()
             self._lease = None
 
-    def put_file(self, path: Path) -> StoredFile:
+    def put_file(self, path: Path, *, chunked: bool = False) -> StoredFile:
         """Store the file at ``path`` as a blob, streamed; the digests are of the bytes that were stored.
+
+        It is cut into chunks if it is ``chunked``, or has ``chunk_above`` bytes, and more than ``pack_limit``.
 
         The caller names the file, so a link that leads to a regular file is followed here (not in ``put_directory``).
 
@@ -276,20 +298,23 @@ class ObjectStore:
         except OSError as problem:
             raise SourceUnreadable(path.name, problem) from problem
         try:
-            return self.put_descriptor(fd, path.name)
+            return self.put_descriptor(fd, path.name, chunked=chunked)
         finally:
             os.close(fd)
 
-    def put_descriptor(self, fd: int, name: str, *, sha256: bool = True) -> StoredFile:
+    def put_descriptor(self, fd: int, name: str, *, sha256: bool = True, chunked: bool = False) -> StoredFile:
         """Store the open regular file ``fd``; like ``put_file`` for a caller that opened the file its own way.
 
         Without ``sha256`` that digest is left out (empty), which saves most of the time a large file takes.
         """
-        chunks = read_source(fd, name)
-        return self._put_chunks(lambda: next(chunks, b""), sha256)
+        size = os.fstat(fd).st_size
+        if chunked or (self.chunk_above is not None and size >= self.chunk_above):
+            return streamed.put_chunked(self, fd, name, sha256=sha256)
+        rest = read_source(fd, name)
+        return streamed.put_stream(self, lambda: next(rest, b""), sha256=sha256, chunked=False)
 
-    def put_stream(self, stream: BinaryIO) -> StoredFile:
-        """Store what ``stream`` yields until its end as a blob.
+    def put_stream(self, stream: BinaryIO, *, chunked: bool = False) -> StoredFile:
+        """Store what ``stream`` yields until its end as a blob; how large it gets nobody knows, so say ``chunked``.
 
         Raises:
             SourceUnreadable: the stream cannot be read.
@@ -302,43 +327,7 @@ class ObjectStore:
             except OSError as problem:
                 raise SourceUnreadable("the stream", problem) from problem
 
-        return self._put_chunks(pull, True)
-
-    def _put_chunks(self, pull: Callable[[], bytes], sha256: bool) -> StoredFile:
-        first, second = pull(), pull()
-        if not second:  # all of it is in memory: what is there already need not be written to be found out
-            oid = self.put("blob", first)
-            if not sha256:
-                return StoredFile(oid, len(first), b"")
-            import hashlib
-
-            return StoredFile(oid, len(first), hashlib.sha256(first).digest())
-        import hashlib  # here and below: what only large files need is not loaded for small ones
-        from concurrent.futures import ThreadPoolExecutor
-
-        blake, sha, size = hasher("blob"), hashlib.sha256(), 0
-        with self.batch(), translated("storing a file"):
-            self.begin()
-            with self.loose.incoming() as incoming, ThreadPoolExecutor(2) as beside:
-                # Measured on two cores: reading and BLAKE3 here, writing beside it; SHA-256, the slowest, on its own.
-                writing: Future[None] | None = None
-                for chunk in itertools.chain((first, second), iter(pull, b"")):
-                    other = beside.submit(sha.update, chunk) if sha256 else None
-                    blake.update(chunk)
-                    size += len(chunk)
-                    if writing is not None:
-                        writing.result()
-                    writing = beside.submit(incoming.write, chunk)
-                    if other is not None:
-                        other.result()
-                if writing is not None:
-                    writing.result()
-                oid = ObjectId(blake.digest())
-                if not self.present(oid, size):
-                    self.loose.admit(incoming, oid)
-        return StoredFile(oid, size, sha.digest() if sha256 else b"")
-
-    # -- reading
+        return streamed.put_stream(self, pull, sha256=True, chunked=chunked)
 
     def _settle(self, oid: ObjectId) -> Place | None:
         """Return where an object of the present batch lies, its bytes written."""
@@ -347,238 +336,3 @@ class ObjectStore:
             with translated("reading an object"):
                 self._writer.flush()
         return place
-
-    def _small(self, oid: ObjectId, *, thorough: bool) -> tuple[Place, bytes] | None:
-        """Return a small object's place and bytes; ``damaged`` in the place says they do not have its id."""
-        place = self._settle(oid)
-        with translated("reading an object"):
-            if place is not None:
-                data = self.catalog.packs.read(place.segment, place.offset, place.length, oid)
-                if data is not None:
-                    return place._replace(damaged=object_id(KINDS[place.kind], data) != oid), data
-            return self.catalog.find(oid, thorough=thorough)
-
-    def _loose(self, oid: ObjectId) -> int | None:
-        try:
-            return self.loose.open(oid)
-        except OSError as problem:
-            if problem.errno == errno.ELOOP:
-                raise ObjectDamaged(oid, None) from None
-            raise durable.StoreIOError(
-                f"cannot open object {oid.hex()[:SHORT_DIGITS]}: {os.strerror(problem.errno or 0).lower()}"
-            ) from problem
-
-    def _either(self, oid: ObjectId) -> tuple[Place, bytes] | int:
-        """Return a small object, else a descriptor of a large one's file.
-
-        Raises:
-            ObjectMissing, ObjectDamaged: there is neither; the file is none.
-        """
-        small = self._small(oid, thorough=False)
-        if small is not None and not small[0].damaged:
-            return small
-        fd = self._loose(oid)
-        if fd is not None:
-            return fd
-        small = small or self._small(oid, thorough=True)
-        if small is None:
-            raise ObjectMissing(oid)
-        return small
-
-    def has(self, oid: ObjectId) -> bool:
-        """Say whether the store holds an object under this id; its bytes are not checked."""
-        if self._pending.get(oid) is not None or self.loose.has(oid):
-            return True
-        with translated("looking for an object"):
-            return self.catalog.locate(oid, thorough=True) is not None
-
-    def size(self, oid: ObjectId) -> int:
-        """Return an object's size in bytes.
-
-        Raises:
-            ObjectMissing, ObjectDamaged: it is not there, or is no regular file.
-        """
-        place = self._pending.get(oid)
-        with translated("looking for an object"):
-            place = place or self.catalog.locate(oid, thorough=False)
-        if place is not None:
-            return place.length
-        fd = self._loose(oid)
-        if fd is not None:
-            try:
-                return os.fstat(fd).st_size
-            finally:
-                os.close(fd)
-        with translated("looking for an object"):
-            place = self.catalog.locate(oid, thorough=True)
-        if place is None:
-            raise ObjectMissing(oid)
-        return place.length
-
-    def open(self, oid: ObjectId) -> BinaryIO:
-        """Return an object's bytes as a stream with a descriptor. Nothing is checked: the caller hashes what it reads.
-
-        Raises:
-            ObjectMissing, ObjectDamaged: it is not there, or is no regular file.
-        """
-        found = self._either(oid)
-        if isinstance(found, int):
-            return os.fdopen(found, "rb")
-        with translated("reading an object"):
-            fd = os.memfd_create("object", os.MFD_CLOEXEC)
-            os.write(fd, found[1])
-            os.lseek(fd, 0, os.SEEK_SET)
-            return os.fdopen(fd, "rb")
-
-    def read(self, kind: Kind, oid: ObjectId) -> bytes:
-        """Return an object's bytes after hashing them again as ``kind``.
-
-        Raises:
-            ObjectMissing: the store does not hold it.
-            ObjectDamaged: the bytes are not those the id names.
-            KindMismatch: the bytes are intact, and an object of another kind.
-        """
-        found, place = self._either(oid), None
-        if isinstance(found, int):
-            with os.fdopen(found, "rb") as stream, translated("reading an object"):
-                data = stream.read()
-        else:
-            place, data = found
-            if not place.damaged and KINDS[place.kind] == kind:
-                return data
-        if object_id(kind, data) == oid:
-            return data
-        for other in KINDS:
-            if object_id(other, data) == oid:
-                raise KindMismatch(oid, kind, other)
-        raise ObjectDamaged(oid, object_id(kind, data), place)
-
-    def read_blobs(self, oids: Iterable[ObjectId]) -> Generator[memoryview | None]:
-        """Yield the bytes of many small blobs in order, hashed; each is good until the next is asked for.
-
-        None stands for what is not found intact in the place the index names: ``read`` and ``copy_to`` look further.
-        """
-        rest, windows = iter(oids), dict[str, Window | None]()
-        try:
-            while some := list(itertools.islice(rest, _AT_ONCE)):
-                places = self.places(some)
-                for oid in some:
-                    place = places.get(oid)
-                    if place is None or place.kind:
-                        yield None
-                        continue
-                    name = place.segment
-                    if name not in windows:
-                        windows[name] = self.catalog.packs.window(name)
-                    window = windows[name]
-                    view = window.at(place.offset + HEADER_BYTES, place.length) if window is not None else _NONE
-                    yield view if len(view) == place.length and blake3(view).digest() == oid else None
-        finally:
-            for window in windows.values():
-                if window is not None:
-                    window.close()
-
-    def _digest(self, kind: Kind, oid: ObjectId, fd: int, sink: Callable[[bytes], None]) -> ObjectId:
-        state = hasher(kind)
-        with translated("reading an object"):
-            os.lseek(fd, 0, os.SEEK_SET)
-            left = os.fstat(fd).st_size
-            while chunk := os.read(fd, min(sources.BUFFER_BYTES, left + 1)):
-                left = max(0, left - len(chunk))
-                state.update(chunk)
-                sink(chunk)
-        return ObjectId(state.digest())
-
-    def copy_to(self, oid: ObjectId, dest_fd: int) -> int:
-        """Write a blob's bytes to a descriptor, hashing them on the way; return how many bytes.
-
-        After an error the destination holds bytes that must not be used.
-
-        Raises:
-            ObjectMissing, ObjectDamaged, KindMismatch: as for ``read``.
-        """
-        found, size = self._either(oid), 0
-        if not isinstance(found, int):
-            place, data = found
-            if place.damaged or place.kind:
-                self.read("blob", oid)
-            durable.write_all(self._disk, dest_fd, data)
-            return len(data)
-
-        def sink(chunk: bytes) -> None:
-            nonlocal size
-            durable.write_all(self._disk, dest_fd, chunk)
-            size += len(chunk)
-
-        try:
-            got = self._digest("blob", oid, found, sink)
-        finally:
-            os.close(found)
-        if got != oid:
-            self.check(oid, "blob")
-            raise ObjectDamaged(oid, got)
-        return size
-
-    def kind_of(self, oid: ObjectId) -> Kind:
-        """Return the kind of an intact object, found by hashing its bytes as each kind in turn.
-
-        Raises:
-            ObjectMissing, ObjectDamaged: as for ``read``.
-        """
-        found = self._either(oid)
-        if not isinstance(found, int):
-            place, data = found
-            if not place.damaged:
-                return KINDS[place.kind]
-            raise ObjectDamaged(oid, object_id("blob", data), place)
-        got: list[ObjectId] = []
-        try:
-            for kind in KINDS:
-                got.append(self._digest(kind, oid, found, lambda _chunk: None))
-                if got[-1] == oid:
-                    return kind
-        finally:
-            os.close(found)
-        raise ObjectDamaged(oid, got[0])
-
-    def check(self, oid: ObjectId, kind: Kind) -> None:
-        """Hash an object again and return if it is intact and of ``kind``; errors as for ``read``."""
-        found = self.kind_of(oid)
-        if found != kind:
-            raise KindMismatch(oid, kind, found)
-
-    # -- listing
-
-    def ids(self) -> Iterator[ObjectId]:
-        """Yield the id of every object in ascending order; files that are not named like an object are passed over."""
-        with translated("listing objects"):
-            self.catalog.heal()
-            small = self.catalog.ids()
-        return _merged(sorted([*small, *self._pending]), self.loose.scan())
-
-    def find_prefix(self, prefix: str) -> list[ObjectId]:
-        """Return, in ascending order, the objects whose id begins with ``prefix``.
-
-        Raises:
-            IdError: ``prefix`` is not 6 to 64 lower-case hex digits.
-        """
-        if not is_prefix(prefix):
-            raise IdError("not the beginning of an object id: expected 6 to 64 lower-case hex digits")
-        with translated("listing objects"):
-            self.catalog.catch_up()
-            small = self._beginning(prefix)
-            if not small:
-                self.catalog.heal()
-                small = self._beginning(prefix)
-        return list(_merged(sorted(small), self.loose.scan(prefix)))
-
-    def _beginning(self, prefix: str) -> list[ObjectId]:
-        found = [oid for oid in self._pending if oid.hex().startswith(prefix)]
-        start = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
-        found += [oid for oid in self.catalog.ids(start) if oid.hex().startswith(prefix)]
-        return found
-
-
-def _merged(small: list[ObjectId], large: Iterator[ObjectId]) -> Iterator[ObjectId]:
-    for oid, _ in itertools.groupby(heapq.merge(small, large)):
-        yield oid

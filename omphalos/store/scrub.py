@@ -19,11 +19,14 @@ from typing import Final
 import msgspec
 from blake3 import blake3
 
-from omphalos.format.ids import KINDS, ObjectId, hasher
+from omphalos.format.errors import OmphalosError
+from omphalos.format.ids import KINDS, ObjectId, from_hex, hasher
+from omphalos.store.damage import ObjectDamaged
 from omphalos.store.records import Gap, hop_reader, intact_run, is_intact, next_record, scan
 from omphalos.store.sources import BUFFER_BYTES
 from omphalos.store.store import Store
 
+LISTS: Final = "chunked/"
 _BLOCK: Final = 4 << 20
 _PIECE: Final = 4 << 20  # a segment is not cut into smaller ones
 _MAPPED: Final = 1 << 20  # smaller files are read
@@ -63,6 +66,43 @@ def units(store: Store) -> list[tuple[str, int]]:
         with os.scandir(large / f"{number:02x}") as entries:
             found.append((f"{number:02x}", sum(entry.stat(follow_symlinks=False).st_size for entry in entries)))
     return found
+
+
+def lists(store: Store) -> list[tuple[str, int]]:
+    """Return every blob that is kept as a list of chunks, by the place of the list, with the bytes to read for it."""
+    found = []
+    for oid in store.objects.lists.scan():
+        try:
+            listed = store.objects.lists.load(oid)
+        except (OmphalosError, OSError):
+            listed = None
+        found.append((f"{LISTS}{oid.hex()[:2]}/{oid.hex()[2:]}", listed.size if listed is not None else 0))
+    return found
+
+
+def read_lists(store: Store, names: list[str]) -> Share:
+    """Hash blobs as wholes out of their chunks; bad is a list that is none, or whose chunks are another blob.
+
+    Where a chunk is missing or damaged nothing is said here: damage was found where the chunk lies, and what is missing
+    is, like the blob, no object that a ref may lead to.
+    """
+    share = Share(LISTS)
+    for name in names:
+        oid = from_hex(name.removeprefix(LISTS).replace("/", ""))
+        try:
+            listed = store.objects.lists.load(oid)
+            if listed is None:
+                continue  # freed since
+            share.objects += 1
+            share.bytes += os.lstat(store.objects.lists.path(oid)).st_size
+            good = store.objects.hash_list(listed) == oid
+        except (ObjectDamaged, OSError) as problem:
+            good = isinstance(problem, ObjectDamaged) and problem.expected != oid
+        except OmphalosError:
+            continue
+        if not good:
+            share.bad.append((oid.hex(), name, 0, 0))
+    return share
 
 
 def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhile: Callable[[], None]) -> list[Share]:

@@ -9,10 +9,12 @@ from omphalos.store.store import Store
 
 
 def flip(store: Store, oid: ObjectId, byte: int = 0, bit: int = 0) -> None:
-    """Flip one bit of the bytes of an object that the store holds."""
+    """Flip one bit of the bytes of an object that the store holds, or of its list of chunks."""
     path = store.objects.loose.path(oid)
     start = 0
-    if not path.is_file():
+    if not path.is_file() and store.objects.lists.has(oid):
+        path = store.objects.lists.path(oid)
+    elif not path.is_file():
         place = store.objects.catalog.locate(oid, thorough=True)
         if place is None:
             raise LookupError(oid.hex())
@@ -36,6 +38,7 @@ def flip_bit(path: Path, byte: int, bit: int = 0) -> None:
 def lose(store: Store, oid: ObjectId) -> None:
     """Take an object out of the store as if it had never been there, every copy of it."""
     store.objects.loose.path(oid).unlink(missing_ok=True)
+    store.objects.lists.path(oid).unlink(missing_ok=True)
     catalog = store.objects.catalog
     while (place := catalog.locate(oid, thorough=True)) is not None:
         path = catalog.packs.folder / place.segment

@@ -56,9 +56,9 @@ def test_origin_for_a_person(call: "Call") -> None:
     """--origin says beside each setting where it was said."""
     Path("omphalos.toml").write_text("threads = 3\n")
     lines = call("config", "show", "--origin").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["store", "threads", "memory", "json", "no-progress"]
+    assert [line.split()[0] for line in lines] == ["store", "threads", "memory", "chunk-above", "json", "no-progress"]
     assert lines[1].split() == ["threads", "=", "3", "file", str(Path.cwd() / "omphalos.toml")]
-    assert lines[3].split() == ["json", "=", "false", "default"]
+    assert lines[4].split() == ["json", "=", "false", "default"]
 
 
 @pytest.mark.parametrize(
