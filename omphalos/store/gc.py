@@ -126,6 +126,7 @@ def _gc(store: Store, reason: str) -> GcReport:
         for path in sorted(trash.iterdir()) if trash.is_dir() else []:
             store.disk.remove(path)
         durable.make_folders(store.disk, catalog.packs.folder)
+        catalog.refresh()
         catalog.prepare()
         _kept(catalog, lambda index: index.segments())
         catalog.heal()
