@@ -1,7 +1,7 @@
 """Faults under every system call that changes a disk, as strace injects them: a kill at each, and an error of each.
 
 What ``acts.py`` does is done once to number its calls, and then once for each call with the fault at that call; LMDB's
-calls are among them. The sample of the suite is every so-manieth call, the same ones each time;
+calls are among them. The sample of the suite is one call of each kind, the same ones each time;
 ``OMPHALOS_FAULTS_ALL=1`` takes every one.
 """
 
@@ -45,6 +45,12 @@ WRITING = (
     "renameat", "link", "linkat",
 )  # fmt: skip
 FAILING = {"ENOSPC": WRITING, "EIO": (*WRITING, "unlink", "unlinkat", "fchmod")}
+KINDS = {
+    "append": ("write",), "index": ("pwrite64", "writev", "pwritev", "ftruncate", "msync"),
+    "sync": ("fdatasync", "fsync"), "rename": ("rename", "renameat", "renameat2", "link", "linkat"),
+    "unlink": ("unlink", "unlinkat", "rmdir"),
+}  # fmt: skip
+KIND_OF = {call: kind for kind, calls in KINDS.items() for call in calls}  # the rest, making and locking, is one kind
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)")
 
 
@@ -80,9 +86,16 @@ def points(strace: str, name: str, before: Path, scratch: Path) -> list[tuple[st
     return list(found)
 
 
-def sample(found: list[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-    """Return about so many of the points, spread evenly, or all of them."""
-    return found if ALL else found[:: max(1, len(found) // number)]
+def sample(found: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return one point of each kind of call, from early for the first kind to late for the last, or all of them."""
+    if ALL:
+        return found
+    kinds = sorted({KIND_OF.get(call, "other") for call, _ in found})
+    some = []
+    for turn, kind in enumerate(kinds, 1):
+        these = [point for point in found if KIND_OF.get(point[0], "other") == kind]
+        some.append(these[len(these) * turn // (len(kinds) + 1)])
+    return some
 
 
 def promises(said: str) -> dict[str, str | None]:
@@ -202,7 +215,8 @@ def all_of(strace: str, name: str, tmp_path: Path, faults: list[tuple[str, int, 
 def test_killed_at_every_call(strace: str, tmp_path: Path, name: str) -> None:
     """Killed at any call that changes a disk: fsck is clean, every ref resolves, what was promised is there."""
     prepare(name, tmp_path / "counting")
-    found = sample(points(strace, name, tmp_path / "counting", tmp_path), 8)
+    found = sample(points(strace, name, tmp_path / "counting", tmp_path))
+    assert len(found) > 3
     ends = all_of(strace, name, tmp_path, [(call, number, "signal=KILL") for call, number in found], kill=True)
     assert ends[-signal.SIGKILL] > 0.8 * len(found)
 
@@ -213,6 +227,6 @@ def test_an_error_at_every_call(strace: str, tmp_path: Path, name: str, error: s
     """A full or failing disk at any call: a typed error or success, a sound store, and doing it again succeeds."""
     prepare(name, tmp_path / "counting")
     found = [p for p in points(strace, name, tmp_path / "counting", tmp_path) if p[0] in FAILING[error]]
-    faults = [(call, number, f"error={error}") for call, number in sample(found, 4)]
+    faults = [(call, number, f"error={error}") for call, number in sample(found)]
     ends = all_of(strace, name, tmp_path, faults, kill=False)
     assert ends[3] > 0 or not ALL
