@@ -113,14 +113,15 @@ class _Reading:
         self._keys = keys
         self._members: dict[str, Member] = {}
         self._place: dict[str, int] = {}
-        self._runs: dict[str, BundledRun] = {}  # by id of the run object
+        self._runs: dict[str, list[BundledRun]] = {}  # by id of the run object, which several may claim
+        self._given: dict[str, list[BundledRun]] = {}  # by id of a statement
         self._abouts: dict[str, About] = {}  # of usable manifests, by id of the run object
         self._nodes: dict[str, tuple[TreeEntry, ...]] = {}
         self._methods: set[str] = set()
         self._asked: set[str] = set()  # members that something asks for
         self._usable = True  # every manifest and node so far could be read as what it is
         self._vouching: list[Finding] = []
-        self._counted: dict[str, set[str]] = {}  # run object → keyids for which something counts
+        self._counted: dict[str, set[str]] = {}  # run_id → keyids for which something counts
         self.run_id: str | None = None
         self.files = 0
         self.size = 0
@@ -159,11 +160,14 @@ class _Reading:
             return None
         self._members = {member.name: member for member in index.members}
         self._place = {member.name: at for at, member in enumerate(index.members)}
-        self._runs = {run.run: run for run in index.runs}
         self.run_id = index.runs[0].run_id if len(index.runs) == 1 else None
         for run in index.runs:
+            self._counted[run.run_id] = set()
+            self._runs.setdefault(run.run, []).append(run)
             self._asked.add(f"manifests/{run.run}")
-            self._asked |= {f"statements/{item.id}" for item in run.attestations}
+            for statement in {item.id for item in run.attestations}:
+                self._given.setdefault(statement, []).append(run)
+                self._asked.add(f"statements/{statement}")
         self._pad(INDEX, size)
         return index
 
@@ -209,9 +213,9 @@ class _Reading:
                 self._found.add(error.finding, f"nodes/{oid}", error.message)
                 self._usable = False
         elif folder == "statements" and self._keys:
-            for run in self._runs.values():
-                if any(item.id == oid for item in run.attestations) and run.run in self._abouts:
-                    self._statement(run.run, oid, data)
+            for run in self._given.get(oid, ()):
+                if run.run in self._abouts:
+                    self._statement(run, oid, data)
 
     def _manifest(self, oid: str, data: bytes) -> None:
         name, said = f"manifests/{oid}", Findings()
@@ -221,13 +225,13 @@ class _Reading:
             self._usable = False
             return
         self._found.extend(Finding(f.id, f"{name}/{f.path}", f.detail) for f in check_manifest(manifest))
-        if manifest.run_id != self._runs[oid].run_id:
-            self._found.add(FindingId.REF_MISMATCH, name, f"the index says {self._runs[oid].run_id[:80]}")
+        for run in self._runs[oid]:
+            if manifest.run_id != run.run_id:
+                self._found.add(FindingId.REF_MISMATCH, name, f"the index says {run.run_id[:80]}")
         for file in (*manifest.artifacts, *manifest.control):
             self._record(name, file)
         self._methods.add(manifest.plan.method)
         self._abouts[oid] = about(data, manifest)
-        self._counted[oid] = set()
 
     def _record(self, manifest: str, file: Artifact) -> None:
         """Compare a record of a manifest with the index."""
@@ -241,11 +245,11 @@ class _Reading:
         elif member.sha256 != file.sha256:
             self._found.add(FindingId.HASH_DISAGREE, f"{manifest}/{file.path}", "the index has another sha256")
 
-    def _statement(self, run: str, oid: str, data: bytes) -> None:
-        judged = judge_statement(data, self._keys, self._abouts[run])
+    def _statement(self, run: BundledRun, oid: str, data: bytes) -> None:
+        judged = judge_statement(data, self._keys, self._abouts[run.run])
         if judged.finding is not None:
             self._vouching.append(Finding(judged.finding, f"statements/{oid}", judged.detail))
-        self._counted[run] |= judged.signers
+        self._counted[run.run_id] |= judged.signers
 
     def _end(self) -> None:
         first = self._stream.read(BLOCK)
@@ -293,11 +297,12 @@ class _Reading:
     def _settle(self) -> None:
         """Say for which runs a given key did not vouch, and which keys vouched for all."""
         self._found.extend(self._vouching)
-        for run, counted in self._counted.items():
-            absent = missing(self._keys, counted)
-            if absent:
-                self._found.add(FindingId.SIGNATURE_MISSING, f"manifests/{run}", absent)
-        every = [self._counted.get(run, set()) for run in self._runs]
+        for oid in self._abouts:
+            for run in self._runs[oid]:
+                absent = missing(self._keys, self._counted[run.run_id])
+                if absent:
+                    self._found.add(FindingId.SIGNATURE_MISSING, f"manifests/{oid}", absent)
+        every = list(self._counted.values())
         self.signed = set.intersection(*every) if every else set()
 
 

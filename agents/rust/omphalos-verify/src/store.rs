@@ -61,7 +61,7 @@ pub fn verify_store(path: &Path) -> Result<Verdict, NothingThere> {
         missing: BTreeSet::new(),
     };
     for (name, id) in &refs.found {
-        walk.from_ref(name, id, &mut verdict);
+        walk.follow_ref(name, id, &mut verdict);
     }
     if !walk.catalog.blind {
         for (id, path) in &walk.missing {
@@ -207,7 +207,7 @@ struct Walk<'r> {
 }
 
 impl Walk<'_> {
-    fn from_ref(&mut self, name: &str, id: &Digest, verdict: &mut Verdict) {
+    fn follow_ref(&mut self, name: &str, id: &Digest, verdict: &mut Verdict) {
         let at = place(name.as_bytes());
         let Some(kind) = self.catalog.get(id).map(|object| object.kind) else {
             self.missing.insert((Id::RefDangling, at));
