@@ -16,6 +16,8 @@ from omphalos.shipped import package_folder, shipped
 from omphalos.store.store import Store
 from omphalos.store.trees import put_paths
 
+# Plans of the marts for engines that a person may build them on later; a run executes DuckDB's.
+NOT_OF_A_RUN: Final = frozenset({"warehouse/compiled/postgres.json", "warehouse/compiled/sqlite.json"})
 COMPUTING_FLOORS: Final = ("format", "tables", "warehouse", "catalog", "screening")
 SUFFIXES: Final = frozenset({".py", ".toml", ".json", ".csv", ".txt", ".sql", ".yml"})
 
@@ -26,7 +28,8 @@ def method_files() -> dict[str, Path]:
     files = {f"omphalos/{name}": package / name for name in ("__init__.py", "shipped.py")}
     for floor in COMPUTING_FLOORS:
         files |= _below(package / floor, f"omphalos/{floor}")
-    return files | _below(shipped("warehouse"), "warehouse") | _below(shipped("sql"), "sql")
+    files |= _below(shipped("warehouse"), "warehouse") | _below(shipped("sql"), "sql")
+    return {name: path for name, path in files.items() if name not in NOT_OF_A_RUN}
 
 
 def _below(folder: Path, prefix: str) -> dict[str, Path]:
