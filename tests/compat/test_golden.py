@@ -154,18 +154,20 @@ def test_one_command_moves_it(tmp_path: Path) -> None:
     assert before == (folder / "refs" / "tags" / "golden").read_text()
 
     reference = folder / "omphalos" / "screening" / "reference.py"
-    reference.write_text(reference.read_text("utf-8").replace("SEED: Final = 1\n", "SEED: Final = 2\n"), "utf-8")
+    smaller = reference.read_text("utf-8").replace('"small": (500, 100)', '"small": (450, 90)')
+    assert smaller != reference.read_text("utf-8")
+    reference.write_text(smaller, "utf-8")
     contract = folder / "warehouse" / "contracts" / "parties.toml"
     prior = contract.read_bytes()
     contract.write_bytes(prior + b"# changed\n")
-    moved = _python("scripts/golden.py", str(folder), "another seed", folder=folder, package=folder)
+    moved = _python("scripts/golden.py", str(folder), "fewer shipments", folder=folder, package=folder)
 
     assert 0 == moved.returncode, moved.stderr.decode()
     (new,) = [path.name for path in (folder / "refs" / "runs").iterdir()]
     assert old != new
     changelog = (folder / "CHANGELOG.md").read_text("utf-8")
     assert f"- {new}, tree " in changelog
-    assert "another seed (before: " in changelog
+    assert "fewer shipments (before: " in changelog
     snapshots = folder / ".legacy_snapshots"
     assert prior == (snapshots / old / "warehouse" / "contracts" / "parties.toml").read_bytes()
     assert 1 == len([path for path in snapshots.rglob("*") if path.is_file()])
