@@ -1,7 +1,8 @@
-//! The objects of a store (`docs/format/store.md`, "Verifying a store", steps 1 and 2): segments and large files, all hashed.
+//! The objects of a store (`docs/format/store.md`, "Verifying a store", steps 1 and 2, and "Chunked blobs" between 2 and 3):
+//! segments, large files and blobs in chunks, all hashed.
 //!
 //! Rules of this file: no index is believed; an object is there if bytes with its id are. Kept is for each object where it lies,
-//! never its bytes.
+//! never its bytes; one list of chunks and one chunk at a time are in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{fstat, openat, statat, AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
 
+use crate::chunks::{List, MAX_LIST};
 use crate::disk::{kind, open_below, FOLDER};
 use crate::findings::Id;
 use crate::ids::{from_hex, to_hex, Digest, Hashers};
@@ -22,6 +24,7 @@ use crate::verdict::Verdict;
 const PACKS: &str = "objects/packs";
 /// Where large objects lie.
 pub const LARGE: &str = "objects/large";
+const CHUNKED: &str = "objects/chunked";
 
 /// Where an object lies.
 #[derive(Clone, Copy)]
@@ -30,7 +33,12 @@ enum Place {
     Segment(usize, u64),
     /// In a file of its own.
     Large,
+    /// In chunks; a blob, which nothing reads as a whole again.
+    Chunked,
 }
+
+/// What is done with a file that is named like an object.
+type Each<'e> = dyn FnMut(&mut Catalog, &str, &Digest, &mut Verdict) + 'e;
 
 /// An object that is there.
 pub struct Object {
@@ -58,11 +66,12 @@ impl Catalog {
         self.objects.get(id)
     }
 
-    /// Look at all segments and large files.
+    /// Look at all segments, large files and lists of chunks.
     pub fn survey(root: BorrowedFd<'_>, verdict: &mut Verdict) -> Self {
         let mut catalog = Catalog::default();
         catalog.segments(root, verdict);
         catalog.files(root, verdict);
+        catalog.lists(root, verdict);
         catalog
     }
 
@@ -152,10 +161,16 @@ impl Catalog {
         }
     }
 
-    fn files(&mut self, root: BorrowedFd<'_>, verdict: &mut Verdict) {
-        let mut buffer = vec![0; BUFFER];
-        for (head, kind) in self.list(root, LARGE, verdict, |name| is_hex(name, 2)) {
-            let folder = format!("{LARGE}/{head}");
+    /// Go through the files that are named like objects below a folder.
+    fn named(
+        &mut self,
+        root: BorrowedFd<'_>,
+        above: &str,
+        verdict: &mut Verdict,
+        each: &mut Each<'_>,
+    ) {
+        for (head, kind) in self.list(root, above, verdict, |name| is_hex(name, 2)) {
+            let folder = format!("{above}/{head}");
             match kind {
                 FileType::Symlink => {
                     verdict.add(Id::SymlinkEntry, &folder, "");
@@ -170,13 +185,20 @@ impl Catalog {
                     FileType::Symlink => verdict.add(Id::SymlinkEntry, &path, ""),
                     FileType::RegularFile => {
                         if let Some(id) = from_hex(&format!("{head}{tail}")) {
-                            self.file(root, &path, &id, &mut buffer, verdict);
+                            each(self, &path, &id, verdict);
                         }
                     }
                     _ => verdict.add(Id::SpecialFile, &path, ""),
                 }
             }
         }
+    }
+
+    fn files(&mut self, root: BorrowedFd<'_>, verdict: &mut Verdict) {
+        let mut buffer = vec![0; BUFFER];
+        self.named(root, LARGE, verdict, &mut |catalog, path, id, verdict| {
+            catalog.file(root, path, id, &mut buffer, verdict);
+        });
     }
 
     fn file(
@@ -211,6 +233,92 @@ impl Catalog {
         }
     }
 
+    fn lists(&mut self, root: BorrowedFd<'_>, verdict: &mut Verdict) {
+        // A list is no chunk of another, so what lists make is there only when all are read.
+        let mut made = Vec::new();
+        self.named(root, CHUNKED, verdict, &mut |catalog, path, id, verdict| {
+            let size = catalog.chunked(root, path, id, verdict);
+            made.extend(size.map(|size| (*id, size)));
+        });
+        for (id, length) in made {
+            self.objects.entry(id).or_insert(Object {
+                kind: Kind::Blob,
+                length,
+                place: Place::Chunked,
+            });
+        }
+    }
+
+    /// Judge a list of chunks; the size of the blob if it is there.
+    fn chunked(
+        &mut self,
+        root: BorrowedFd<'_>,
+        path: &str,
+        id: &Digest,
+        verdict: &mut Verdict,
+    ) -> Option<u64> {
+        let opened = match open_file(root, path) {
+            Ok((file, length)) => list_bytes(&file, length).ok().map(|data| (data, length)),
+            Err(Errno::NOENT) => return None,
+            Err(_) => None,
+        };
+        let Some((data, length)) = opened else {
+            self.unreadable(path, verdict);
+            return None;
+        };
+        count(verdict, length);
+        let Some(list) = List::read(&data) else {
+            verdict.add(Id::ObjectDamaged, path, "");
+            return None;
+        };
+        let there = list.chunks().all(|chunk| {
+            let object = self.objects.get(&chunk.id);
+            object.is_some_and(|o| o.kind == Kind::Blob && o.length == chunk.length)
+        });
+        if !there {
+            return None;
+        }
+        if self.joined(root, &list, verdict)? == *id {
+            return Some(list.size);
+        }
+        verdict.add(Id::ObjectDamaged, path, "");
+        None
+    }
+
+    /// The id of the bytes of all chunks; nothing, and unreadable, where one is not there any more.
+    fn joined(
+        &mut self,
+        root: BorrowedFd<'_>,
+        list: &List<'_>,
+        verdict: &mut Verdict,
+    ) -> Option<Digest> {
+        let mut hasher = blake3::Hasher::new();
+        for chunk in list.chunks() {
+            let (path, place, at) = self.place(&chunk.id)?;
+            let Ok(data) = self.read_at(root, &path, place, at, chunk.length) else {
+                self.unreadable(&path, verdict);
+                return None;
+            };
+            hasher.update(&data);
+        }
+        Some(*hasher.finalize().as_bytes())
+    }
+
+    /// The file that holds an object, and the offset where its bytes begin; nothing where no one file does.
+    fn place(&self, id: &Digest) -> Option<(String, Place, u64)> {
+        let place = self.objects.get(id)?.place;
+        let (path, at) = match place {
+            Place::Segment(number, at) => (self.segments.get(number)?.clone(), at),
+            Place::Large => {
+                let hex = to_hex(id);
+                let (head, tail) = hex.split_at_checked(2)?;
+                (format!("{LARGE}/{head}/{tail}"), 0)
+            }
+            Place::Chunked => return None,
+        };
+        Some((path, place, at))
+    }
+
     /// Read an object whole; nothing, and unreadable, if it is not there any more as it was hashed.
     pub fn read(
         &mut self,
@@ -219,15 +327,8 @@ impl Catalog {
         verdict: &mut Verdict,
     ) -> Option<Vec<u8>> {
         let object = self.objects.get(id)?;
-        let (kind, length, place) = (object.kind, object.length, object.place);
-        let (path, at) = match place {
-            Place::Segment(number, at) => (self.segments.get(number)?.clone(), at),
-            Place::Large => {
-                let hex = to_hex(id);
-                let (head, tail) = hex.split_at_checked(2)?;
-                (format!("{LARGE}/{head}/{tail}"), 0)
-            }
-        };
+        let (kind, length) = (object.kind, object.length);
+        let (path, place, at) = self.place(id)?;
         let data = self.read_at(root, &path, place, at, length).ok();
         let data = data.filter(|data| kind.id(data) == *id);
         if data.is_none() {
@@ -279,6 +380,14 @@ fn hash_kinds(file: &File, length: u64, buffer: &mut [u8]) -> io::Result<[Digest
         at = at.saturating_add(u64::try_from(want).unwrap_or(u64::MAX));
     }
     Ok(hashers.ids())
+}
+
+/// The bytes of a file that may be a list; none where it is longer than a list is.
+fn list_bytes(file: &File, length: u64) -> io::Result<Vec<u8>> {
+    let length = if length > MAX_LIST { 0 } else { length };
+    let mut data = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut data, 0)?;
+    Ok(data)
 }
 
 fn is_hex(text: &str, length: usize) -> bool {

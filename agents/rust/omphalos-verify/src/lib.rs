@@ -8,6 +8,7 @@ pub mod attest;
 pub mod bundle;
 pub mod bundleindex;
 pub mod catalog;
+pub mod chunks;
 pub mod disk;
 pub mod findings;
 pub mod ids;

@@ -12,17 +12,20 @@ mod common;
 use std::cell::Cell;
 use std::fs;
 use std::io::{Error, ErrorKind};
+use std::path::Path;
 
-use common::{bytes, repository, Random};
+use common::{bytes, page, repository, Random};
 use omphalos_verify::attest::read_envelope;
 use omphalos_verify::bundle::verify_stream;
 use omphalos_verify::bundleindex;
+use omphalos_verify::chunks::List;
 use omphalos_verify::findings::Id;
 use omphalos_verify::ids::{blob_id, from_hex, to_hex, Digest};
 use omphalos_verify::keys::{base64, PublicKey};
 use omphalos_verify::merkle::includes;
 use omphalos_verify::proof;
 use omphalos_verify::segment::{crc32, Item, Kind, Segment, BEGINNING};
+use omphalos_verify::store::verify_store;
 use omphalos_verify::strictjson::{parse, Value};
 use omphalos_verify::tarheader::{header, judge, Block, Due, Fault, Place, INDEX};
 use omphalos_verify::verdict::Verdict;
@@ -392,6 +395,156 @@ fn segments() {
     }
 }
 
+/// The bytes of the list that the page shows.
+fn shown_list() -> Vec<u8> {
+    let page = page("store.md");
+    let block = page.split("```vector list\n").nth(1).unwrap();
+    bytes(block.split("```").next().unwrap().trim())
+}
+
+/// A list of these chunks that states this size, with its check.
+fn list_of(size: u64, chunks: &[(Digest, u32)]) -> Vec<u8> {
+    let mut data = [b"omphalos list 1\n".as_slice(), &size.to_le_bytes()].concat();
+    for (id, length) in chunks {
+        data.extend(id);
+        data.extend(length.to_le_bytes());
+    }
+    checked(&data)
+}
+
+fn checked(data: &[u8]) -> Vec<u8> {
+    [data, &blob_id(data)].concat()
+}
+
+/// The list of the page is read as the page says, and nothing near it is.
+#[test]
+fn lists() {
+    let shown = shown_list();
+    let (abc, d) = ((blob_id(b"abc"), 3), (blob_id(b"d"), 1));
+    assert_eq!(shown, list_of(4, &[abc, d]));
+    let list = List::read(&shown).unwrap();
+    let chunks: Vec<_> = list
+        .chunks()
+        .map(|chunk| (chunk.id, chunk.length))
+        .collect();
+    assert_eq!((list.size, chunks), (4, vec![(abc.0, 3), (d.0, 1)]));
+    for at in 0..shown.len() {
+        let mut data = shown.clone();
+        data[at] ^= 1;
+        assert!(List::read(&data).is_none(), "{at}");
+        assert!(List::read(&shown[..at]).is_none(), "{at}");
+        // With a right check too, only an id may be another.
+        if let Some(start) = data.len().checked_sub(32).filter(|start| at < *start) {
+            let is_id = at >= 24 && (at - 24) % 36 < 32;
+            assert_eq!(
+                List::read(&checked(&data[..start])).is_some(),
+                is_id,
+                "{at}"
+            );
+        }
+    }
+    let most = 1 << 20;
+    let whole = list_of(u64::from(most), &[(abc.0, most)]);
+    assert!(List::read(&whole).is_some());
+    for bad in [
+        list_of(0, &[]),
+        list_of(0, &[(abc.0, 0)]),
+        list_of(3, &[abc, (abc.0, 0)]),
+        list_of(u64::from(most) + 1, &[(abc.0, most + 1)]),
+        list_of(u64::from(u32::MAX), &[(abc.0, u32::MAX)]),
+        list_of(u64::MAX, &[abc]),
+        list_of(5, &[abc, d]),
+        checked(&[&shown[..96], b"\0"].concat()),
+        [shown.as_slice(), b"\0"].concat(),
+    ] {
+        assert!(List::read(&bad).is_none());
+    }
+    let rows = ((1 << 26) - 56) / 36;
+    let longest = list_of(rows * 3, &vec![abc; usize::try_from(rows).unwrap()]);
+    assert!(longest.len() <= 1 << 26 && List::read(&longest).is_some());
+    let longer = list_of(
+        (rows + 1) * 3,
+        &vec![abc; usize::try_from(rows + 1).unwrap()],
+    );
+    assert!(longer.len() > 1 << 26 && List::read(&longer).is_none());
+}
+
+/// Write a file of a store under an id.
+fn put(store: &Path, folder: &str, id: &Digest, data: &[u8]) -> String {
+    let hex = to_hex(id);
+    let path = format!("objects/{folder}/{}/{}", &hex[..2], &hex[2..]);
+    fs::create_dir_all(store.join(&path).parent().unwrap()).unwrap();
+    fs::write(store.join(&path), data).unwrap();
+    path
+}
+
+/// A blob in chunks is there if its list is one, its chunks are there as blobs of their lengths, and the whole has its id.
+#[test]
+fn chunked_blobs() {
+    let store = std::env::temp_dir().join(format!("omphalos-chunked-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&store);
+    let (abc, d, abcd) = (blob_id(b"abc"), blob_id(b"d"), blob_id(b"abcd"));
+    fs::create_dir_all(store.join("refs/tags")).unwrap();
+    fs::write(store.join("refs/tags/whole"), to_hex(&abcd) + "\n").unwrap();
+    put(&store, "large", &abc, b"abc");
+    put(&store, "large", &d, b"d");
+    let list = shown_list();
+    let path = put(&store, "chunked", &abcd, &list);
+    let judge = || {
+        let verdict = verify_store(&store).unwrap();
+        let pairs: Vec<_> = verdict
+            .pairs()
+            .iter()
+            .map(|(id, path)| (*id, (*path).to_owned()))
+            .collect();
+        (pairs, verdict.files, verdict.bytes)
+    };
+    let dangling = || (Id::RefDangling, "refs/tags/whole".to_owned());
+    assert_eq!(judge(), (vec![], 3, 132));
+
+    for bad in [
+        list_of(5, &[(abc, 3), (d, 1)]),
+        list_of(4, &[(d, 1), (abc, 3)]),
+        list_of(8, &[(abc, 3), (d, 1), (abc, 3), (d, 1)]),
+    ] {
+        fs::write(store.join(&path), bad).unwrap();
+        let expected = vec![(Id::ObjectDamaged, path.clone()), dangling()];
+        assert_eq!(judge().0, expected);
+    }
+    // Another length than the chunk's, and a chunk that is not there: nothing is said of the list.
+    for absent in [
+        list_of(4, &[(abc, 2), (d, 2)]),
+        list_of(5, &[(abc, 3), (d, 1), (blob_id(b"e"), 1)]),
+        list_of(4, &[(abcd, 4)]),
+    ] {
+        fs::write(store.join(&path), absent).unwrap();
+        assert_eq!(judge().0, [dangling()]);
+    }
+    fs::write(store.join(&path), &list).unwrap();
+    // A list is no chunk of another.
+    let nested = blob_id(b"abcdd");
+    let outer = put(
+        &store,
+        "chunked",
+        &nested,
+        &list_of(5, &[(abcd, 4), (d, 1)]),
+    );
+    fs::write(store.join("refs/tags/outer"), to_hex(&nested) + "\n").unwrap();
+    let lost = (Id::RefDangling, "refs/tags/outer".to_owned());
+    assert_eq!(judge().0, [lost]);
+    fs::remove_file(store.join(&outer)).unwrap();
+    fs::remove_file(store.join("refs/tags/outer")).unwrap();
+    // A file that is too long to be a list is not read, and counts with its length.
+    let long = fs::File::create(store.join(&path)).unwrap();
+    long.set_len((1 << 26) + 1).unwrap();
+    let expected = vec![(Id::ObjectDamaged, path.clone()), dangling()];
+    assert_eq!(judge(), (expected, 3, (1 << 26) + 5));
+    // The blob may stand as a file as well.
+    put(&store, "large", &abcd, b"abcd");
+    assert_eq!(judge().0, [(Id::ObjectDamaged, path)]);
+    fs::remove_dir_all(&store).unwrap();
+}
+
 fn bundle(index: &str, members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, data) in [(INDEX, index.as_bytes())].iter().chain(members) {
@@ -485,7 +638,7 @@ fn mutate(random: &mut Random, data: &mut Vec<u8>) {
     }
 }
 
-/// Random changes of bundles, envelopes, proofs, keys and segments are answered; a changed bundle is never better than it was.
+/// Random changes of bundles, envelopes, proofs, keys, segments and lists are answered; a changed bundle is never better than it was.
 #[test]
 fn random_changes() {
     let mut random = Random(6);
@@ -508,6 +661,8 @@ fn random_changes() {
         &record(2, &blob_id(b""), b""),
     ]
     .concat();
+    let list = shown_list();
+    let mut accepted = 0;
     for _ in 0..30_000 {
         let mut data = envelope.as_bytes().to_vec();
         mutate(&mut random, &mut data);
@@ -523,5 +678,15 @@ fn random_changes() {
         let mut data = segment.clone();
         mutate(&mut random, &mut data);
         let _ = scan(&data, random.below(2) == 0);
+        let mut data = list.clone();
+        mutate(&mut random, &mut data);
+        assert!(data == list || List::read(&data).is_none());
+        let data = checked(&data[..data.len().saturating_sub(32)]);
+        if let Some(list) = List::read(&data) {
+            accepted += 1;
+            let sum = list.chunks().map(|chunk| chunk.length).sum::<u64>();
+            assert_eq!(list.size, sum);
+        }
     }
+    assert!(accepted > 1_000, "{accepted}");
 }
