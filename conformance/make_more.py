@@ -526,6 +526,11 @@ def build_store(case: Case, place: Path) -> Any:
         segment += first + check.to_bytes(4, "little") + body + bytes.fromhex(item.get("after_hex", ""))
     for name, segment in files.items():
         (root / "objects/packs" / name).write_bytes(segment)
+    for item in case.get("lists", []):
+        oid = ids[item["makes"]]
+        path = root / "objects/chunked" / oid[:2] / oid[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_list(item, ids, data))
     for name, target in case.get("refs", {}).items():
         path = root / "refs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -561,6 +566,15 @@ def _objects(items: list[Any], place: Path) -> tuple[dict[str, str], dict[str, b
             raw = _manifest(item, ids, place)
         data[name], kinds[name], ids[name] = raw, kind, object_id(kind, raw).hex()
     return ids, data, kinds
+
+
+def _list(item: Any, ids: dict[str, str], data: dict[str, bytes]) -> bytes:
+    """Return a list of chunks: of names, or of names with the length that is said for them."""
+    rows = [(row, len(data[row])) if isinstance(row, str) else (row[0], int(row[1])) for row in item["chunks"]]
+    size = item.get("size", sum(length for _, length in rows))
+    first = b"omphalos list 1\n" + int(size).to_bytes(8, "little")
+    first += b"".join(bytes.fromhex(ids[name]) + length.to_bytes(4, "little") for name, length in rows)
+    return first + object_id("blob", first)
 
 
 def _size(name: str, items: list[Any], data: dict[str, bytes]) -> int:

@@ -1,5 +1,5 @@
 // Package store judges a whole store from its files, without its index (docs/format/store.md, "Verifying a store").
-// Memory is bounded by the number of objects and refs, one manifest or tree node, and a window on a segment.
+// Memory is bounded by the number of objects and refs, one manifest, tree node or list of chunks, and a window on a segment.
 package store
 
 import (
@@ -26,6 +26,7 @@ const (
 	objectsPath = "objects"
 	packsPath   = "objects/packs"
 	largePath   = "objects/large"
+	chunkedPath = "objects/chunked"
 	refsPath    = "refs"
 )
 
@@ -37,7 +38,7 @@ type object struct {
 	summed         bool // of a tree that could be read: sum holds
 	length         int64
 	said, sum      uint64
-	file           int32 // of trees and runs: where it can be read again
+	file           int32 // where it can be read again
 	offset         int64
 }
 
@@ -88,20 +89,28 @@ func Verify(name string) (*report.Verdict, error) {
 		return nil, err
 	}
 	defer closeFolder(refs)
-	if objects >= 0 {
-		if _, there := c.look(objects, "packs", packsPath); there {
-			packs, err := c.folder(objects, "packs", packsPath)
-			if err != nil { // something else stands there
-				c.unseen(packsPath)
-			}
-			c.packs(packs)
-			closeFolder(packs)
-		}
-	}
+	c.within(objects, "packs", packsPath, c.packs)
 	c.large(large)
+	c.within(objects, "chunked", chunkedPath, c.lists)
 	c.readRefs(refs, "", 0)
 	c.follow()
 	return r.Close(), nil
+}
+
+// within passes on a folder of objects that may be absent.
+func (c *check) within(objects int, name, path string, use func(folder int)) {
+	if objects < 0 {
+		return
+	}
+	if _, there := c.look(objects, name, path); !there {
+		return
+	}
+	folder, err := c.folder(objects, name, path)
+	if err != nil { // something else stands there
+		c.unseen(path)
+	}
+	use(folder)
+	closeFolder(folder)
 }
 
 func closeFolder(fd int) {
@@ -261,8 +270,15 @@ func (c *check) there(id ids.ID, o object) {
 // large is step 2.
 func (c *check) large(folder int) {
 	buffer := make([]byte, files.BufferSize)
-	c.list(folder, largePath, func(name string) {
-		path := largePath + "/" + name
+	c.shards(folder, largePath, func(inner int, name, path string, id ids.ID) {
+		c.largeFile(inner, name, path, id, buffer)
+	})
+}
+
+// shards passes on what is named like an object, two digits of folder and 62 of name.
+func (c *check) shards(folder int, above string, use func(inner int, name, path string, id ids.ID)) {
+	c.list(folder, above, func(name string) {
+		path := above + "/" + name
 		if !isHex(name, 2) {
 			return
 		}
@@ -287,13 +303,14 @@ func (c *check) large(folder int) {
 		defer unix.Close(inner)
 		c.list(inner, path, func(rest string) {
 			if isHex(rest, 62) {
-				c.largeFile(inner, rest, path+"/"+rest, name+rest, buffer)
+				id, _ := ids.Parse(name + rest)
+				use(inner, rest, path+"/"+rest, id)
 			}
 		})
 	})
 }
 
-func (c *check) largeFile(folder int, name, path, digits string, buffer []byte) {
+func (c *check) largeFile(folder int, name, path string, id ids.ID, buffer []byte) {
 	file, size := c.file(folder, name, path)
 	if file == nil {
 		return
@@ -319,7 +336,6 @@ func (c *check) largeFile(folder int, name, path, digits string, buffer []byte) 
 		length += int64(n)
 	}
 	c.Count(uint64(length))
-	id, _ := ids.Parse(digits)
 	for k, s := range streams {
 		if s.ID() == id {
 			c.names = append(c.names, path)
