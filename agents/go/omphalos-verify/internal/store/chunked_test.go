@@ -110,7 +110,7 @@ func TestChunked(t *testing.T) {
 		"none":            {nil, nil, "refused|" + missing},
 		"damaged":         {good[1:], nil, "refused|" + damaged + "|" + missing},
 		"empty file":      {[]byte{}, nil, "refused|" + damaged + "|" + missing},
-		"too long":        {good, func(l layout) error { return os.Truncate(at(l, listPath("abcd")), maxList+1) }, "refused|" + damaged + "|" + missing},
+		"too long":        {good, func(l layout) error { return os.Truncate(at(l, listPath("abcd")), 1<<40) }, "refused|" + damaged + "|" + missing},
 		"other order":     {listOf(4, row("d", 1), row("abc", 3)), nil, "refused|" + damaged + "|" + missing},
 		"length of chunk": {listOf(4, row("abc", 2), row("d", 2)), nil, "refused|" + missing},
 		"chunk missing":   {listOf(4, row("abc", 3), row("e", 1)), nil, "refused|" + missing},
