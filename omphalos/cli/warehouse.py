@@ -93,7 +93,9 @@ def compile_project(app: App) -> None:
         app.out.message(f"changed: {', '.join(names)}" if names else "nothing changed")
 
 
-@command.command("docs", cls=Verb, examples=["omphalos warehouse docs -o marts.html"])
+@command.command(
+    "docs", cls=Verb, examples=["omphalos warehouse docs -o marts.html", "omphalos warehouse docs -o marts.html --json"]
+)
 @click.option("-o", "--output", required=True, metavar="FILE", help="The page to write; it must not exist.")
 @click.pass_obj
 def docs(app: App, output: str) -> None:
