@@ -31,7 +31,8 @@ def command(app: App, paths: tuple[str, ...], stdin: bool, chunked: bool) -> Non
     with store.objects.batch():
         if stdin:
             stored.append(("-", store.objects.put_stream(sys.stdin.buffer, chunked=chunked)))
-        stored += [(path, store.objects.put_file(where, chunked=chunked)) for path, where in found]
+        # SHA-256 costs most of the time of a large file, and only the document shows it.
+        stored += [(path, store.objects.put_file(where, sha256=app.out.json, chunked=chunked)) for path, where in found]
     if app.out.json:
         files = [
             {"path": path, "id": to_hex(blob.id), "size": blob.size, "sha256": blob.sha256.hex()}

@@ -281,9 +281,10 @@ class ObjectStore(ObjectReader):
             self._lease.release()
             self._lease = None
 
-    def put_file(self, path: Path, *, chunked: bool = False) -> StoredFile:
+    def put_file(self, path: Path, *, sha256: bool = True, chunked: bool = False) -> StoredFile:
         """Store the file at ``path`` as a blob, streamed; the digests are of the bytes that were stored.
 
+        Without ``sha256`` that digest is left out, as in ``put_descriptor``.
         It is cut into chunks if it is ``chunked``, or has ``chunk_above`` bytes, and more than ``pack_limit``.
 
         The caller names the file, so a link that leads to a regular file is followed here (not in ``put_directory``).
@@ -298,7 +299,7 @@ class ObjectStore(ObjectReader):
         except OSError as problem:
             raise SourceUnreadable(path.name, problem) from problem
         try:
-            return self.put_descriptor(fd, path.name, chunked=chunked)
+            return self.put_descriptor(fd, path.name, sha256=sha256, chunked=chunked)
         finally:
             os.close(fd)
 
