@@ -18,11 +18,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, distinct, spans, starts, whole
+from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, distinct, in_order, spans, starts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.tokens import Side, Tokens
 
 FORM_CHARS = 512  # a form is compared up to here; the longest real list names stay below 350
+CHUNK = 1 << 16  # parties whose words are chosen at once
 THREADS = 2  # of the matcher's own; they change no byte
 POSTINGS = 1 << 20  # index entries gathered at once
 PARTIES = 1 << 12  # looked up at once; their words have numbers below 2 ** 19, being at most 120 each
@@ -207,45 +208,63 @@ def _word_candidates(con: Con, tokens: Tokens, params: MatchParams, weights: Wei
     names = whole(con.execute(sql.format("name", FORM_CHARS, "match_name_forms")).to_arrow_table().column(0))
     parties = whole(con.execute(sql.format("party", FORM_CHARS, "match_party_forms")).to_arrow_table().column(0))
     index = _index(tokens, names)
-    side = tokens.party
-    sizes = np.diff(side.entry_edges)[parties]
-    entry = np.repeat(side.entry_edges[parties], sizes) + spans(sizes)
-    owner = np.repeat(np.arange(len(parties), dtype=np.int64), sizes)
-    packed = distinct(owner << 32 | side.entry_token[entry])  # a word that a name repeats counts once
-    owner, word = packed >> 32, packed & 0xFFFFFFFF
-    cost = index.cost[word]
-    owner, word, cost = owner[cost > 0], word[cost > 0], cost[cost > 0]
-    order = np.lexsort((word, cost, owner))
-    owner, word, cost = owner[order], word[order], cost[order]
-    counts = np.bincount(owner, minlength=len(parties)).astype(np.int64)
-    running = np.cumsum(cost)
-    before = running - cost
-    first = starts(counts)[:-1]
-    spent = running - np.repeat(before[first[counts > 0]], counts[counts > 0])
-    taken = (spent <= weights.postings) | (spans(counts) == 0)
-    left_out = int(len(taken) - taken.sum())
-    owner, word, cost = owner[taken], word[taken], cost[taken]
-    mass = _mass(tokens, side)[parties]
-    counts = np.bincount(owner, minlength=len(parties)).astype(np.int64)
-    work = np.zeros(len(parties), dtype=np.int64)
-    np.add.at(work, owner, cost)
-    edges = starts(counts)
-    batches = cut_by_cost(work, POSTINGS, PARTIES)
+    edges, owner, word, work, left_out = _looked_up(tokens.party, parties, index, weights)
+    mass = _mass(tokens, tokens.party)[parties]
 
-    def look(batch: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
+    def look(batch: tuple[int, int]) -> Any:
         begin, end = batch
         of = slice(int(edges[begin]), int(edges[end]))
-        return _overlaps(
-            owner[of] - begin, word[of], mass[begin:end], index, tokens, params.max_candidates, weights.floor_bp
+        party, name, weight = _overlaps(
+            owner[of].astype(np.int64) - begin,
+            word[of].astype(np.int64),
+            mass[begin:end],
+            index,
+            tokens,
+            params.max_candidates,
+            weights.floor_bp,
         )
+        return pa.table({"p": parties[party + begin], "n": name, "w": weight})
 
     with ThreadPoolExecutor(threads) as pool:
-        for (begin, _), (party, name, weight) in zip(batches, pool.map(look, batches), strict=True):
-            table = pa.table({"p": parties[party + begin], "n": name, "w": weight})
+        for table in in_order(pool, look, cut_by_cost(work, POSTINGS, PARTIES), threads):
             con.register("match_batch", table)
             con.execute("INSERT INTO match_core_pairs SELECT p, n, w FROM match_batch")
             con.unregister("match_batch")
     return left_out
+
+
+def _looked_up(side: Side, parties: Ints, index: _Index, weights: Weights) -> tuple[Ints, Ints, Ints, Ints, int]:
+    """Return which words of the cores ``parties`` are looked up: the rarest first, until enough names are found.
+
+    (edges of each party in the next two, party, word, names looked at per party, how many words were left out). Worked
+    for `CHUNK` parties at a time, since the orders on the way take several times the room of what comes out.
+    """
+    owners, words, left_out = [], [], 0
+    work = np.zeros(len(parties), dtype=np.int64)
+    for begin in range(0, len(parties), CHUNK):
+        chosen = parties[begin : begin + CHUNK]
+        sizes = np.diff(side.entry_edges)[chosen]
+        entry = np.repeat(side.entry_edges[chosen], sizes) + spans(sizes)
+        owner = np.repeat(np.arange(len(chosen), dtype=np.int64), sizes)
+        packed = distinct(owner << 32 | side.entry_token[entry])  # a word that a name repeats counts once
+        owner, word = packed >> 32, packed & 0xFFFFFFFF
+        cost = index.cost[word]
+        owner, word, cost = owner[cost > 0], word[cost > 0], cost[cost > 0]
+        order = np.lexsort((word, cost, owner))
+        owner, word, cost = owner[order], word[order], cost[order]
+        counts = np.bincount(owner, minlength=len(chosen)).astype(np.int64)
+        running = np.cumsum(cost)
+        first = starts(counts)[:-1]
+        before = running - cost
+        spent = running - np.repeat(before[first[counts > 0]], counts[counts > 0])
+        taken = (spent <= weights.postings) | (spans(counts) == 0)
+        left_out += int(len(taken) - taken.sum())
+        owners.append((owner[taken] + begin).astype(np.int32))
+        words.append(word[taken].astype(np.int32))
+        np.add.at(work, owner[taken] + begin, cost[taken])
+    owner = np.concatenate(owners) if owners else np.zeros(0, dtype=np.int32)
+    word = np.concatenate(words) if words else np.zeros(0, dtype=np.int32)
+    return starts(np.bincount(owner, minlength=len(parties)).astype(np.int64)), owner, word, work, left_out
 
 
 def _overlaps(

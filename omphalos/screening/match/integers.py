@@ -1,15 +1,21 @@
-"""Integer arithmetic the matcher shares: exact logarithms, overlap of index ranges, ranks within groups.
+"""Arithmetic and batches the matcher shares: exact logarithms, overlap of index ranges, ranks within groups.
 
 Rule of this file: no float decides anything. Information content is computed with exact integers, so that two machines,
 two C libraries and two numpy versions agree on every digit.
 """
 
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 FULL = 10_000  # basis points of a whole
 
@@ -82,3 +88,17 @@ def whole(column: Any) -> Ints:
     """Return an Arrow integer column as int64."""
     values: Ints = column.to_numpy(zero_copy_only=False)
     return values.astype(np.int64)
+
+
+def in_order(pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
+    """Yield ``work`` of each item in the order of the items, at most ``ahead`` of them before they are asked for.
+
+    An executor's own ``map`` takes all items at once and keeps every outcome that is not yet fetched.
+    """
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -10,8 +10,7 @@ spaces, tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // 
 their weighted mean; ``evidence_bp`` is the information of what agrees, against the amount that is full evidence.
 """
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,7 +22,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from omphalos.screening.match.candidates import FORM_CHARS, THREADS
-from omphalos.screening.match.integers import FULL, Ints, texts, whole
+from omphalos.screening.match.integers import FULL, Ints, in_order, texts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.reasons import codes_sql
 from omphalos.screening.match.tokens import Tokens
@@ -43,20 +42,20 @@ def score_candidates(
     """
     weights = weights or load_weights()
     parties = _forms(con, "match_party_forms", "form_no", "match_party_cores")
-    names = _forms(con, "match_name_forms", "name_form", "match_name_cores")
+    names = _Forms(_forms(con, "match_name_forms", "name_form", "match_name_cores"))
     scorer = _Scorer(parties, names, tokens, params, weights)
     reader = con.execute("""
         SELECT form_no, name_form FROM match_candidates ORDER BY form_no, name_form""").to_arrow_reader(PAIRS)
     scored = 0
+
+    def score(batch: Any) -> tuple[int, Any]:
+        return batch.num_rows, scorer.score(whole(batch.column(0)), whole(batch.column(1)))
+
     batches = [scorer.score(_NOBODY, _NOBODY)]
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Any]] = deque()
-        for batch in reader:
-            scored += batch.num_rows
-            waiting.append(pool.submit(scorer.score, whole(batch.column(0)), whole(batch.column(1))))
-            if len(waiting) > threads:
-                batches.append(waiting.popleft().result())
-        batches.extend(one.result() for one in waiting)
+        for rows, table in in_order(pool, score, reader, threads):
+            scored += rows
+            batches.append(table)
     con.register("match_batch", pa.concat_tables(batches))
     con.execute("CREATE OR REPLACE TEMP TABLE match_pairs AS SELECT * FROM match_batch")
     con.unregister("match_batch")
@@ -65,7 +64,10 @@ def score_candidates(
 
 
 class _Forms:
-    """The forms of one side by number: text arrays, and the position of each form's core among the distinct cores."""
+    """Forms of one side: text arrays, and the position of each form's core among the distinct cores.
+
+    Of the parties, who may be many, only those of a batch are made to text, while it is scored.
+    """
 
     def __init__(self, table: Any) -> None:
         self.full = texts(table.column("full_form"))
@@ -77,18 +79,17 @@ class _Forms:
         self.core_no = whole(table.column("core_no"))
 
 
-def _forms(con: Con, table: str, number: str, cores: str) -> _Forms:
+def _forms(con: Con, table: str, number: str, cores: str) -> Any:
+    """Return the forms of one side as an Arrow table, in the order of their numbers, which begin at 0."""
     cut = f"left({{0}}, {FORM_CHARS})"
     ordered = f"array_to_string(list_sort(string_split({cut}, ' ')), ' ')"
-    return _Forms(
-        con.execute(f"""
+    return con.execute(f"""
             SELECT full_form, {cut.format("core_form")} AS core_form, {cut.format("joined")} AS joined,
                    {ordered.format("full_form")} AS full_sorted, {ordered.format("core_form")} AS core_sorted,
                    CASE WHEN script IN {_NO_SCRIPT} THEN '' ELSE script END AS script,
                    coalesce(core_no, 0) AS core_no
             FROM {table} LEFT JOIN {cores} c ON c.core = {cut.format("core_form")}
             ORDER BY {number}""").to_arrow_table()
-    )
 
 
 def similarity_bp(left: Any, right: Any) -> Ints:
@@ -107,7 +108,7 @@ def _lengths(values: list[str]) -> Ints:
 class _Scorer:
     """Scores pairs (party form, name) by everything that does not depend on the country or the kind of name."""
 
-    parties: _Forms
+    parties: Any  # Arrow table of `_forms`
     names: _Forms
     tokens: Tokens
     params: MatchParams
@@ -115,12 +116,14 @@ class _Scorer:
 
     def score(self, form: Ints, row: Ints) -> Any:
         """Return the feature columns of the pairs that can still reach the threshold, as an Arrow table."""
-        weights, parties, names = self.weights, self.parties, self.names
-        full = similarity_bp(parties.full_sorted[form], names.full_sorted[row])
-        core = similarity_bp(parties.core_sorted[form], names.core_sorted[row])
-        plain = similarity_bp(parties.core[form], names.core[row])
-        joined = similarity_bp(parties.joined[form], names.joined[row])
-        aligned = self.tokens.align(parties.core_no[form], names.core_no[row])
+        weights, names = self.weights, self.names
+        first, last = (int(form[0]), int(form[-1])) if len(form) else (0, -1)  # the pairs come in the order of forms
+        parties, at = _Forms(self.parties.slice(first, last + 1 - first)), form - first
+        full = similarity_bp(parties.full_sorted[at], names.full_sorted[row])
+        core = similarity_bp(parties.core_sorted[at], names.core_sorted[row])
+        plain = similarity_bp(parties.core[at], names.core[row])
+        joined = similarity_bp(parties.joined[at], names.joined[row])
+        aligned = self.tokens.align(parties.core_no[at], names.core_no[row])
         # Equal once joined: every token has its counterpart, however the words were split.
         same = (joined == FULL) & (core < FULL)
         party = np.where(same, FULL, aligned.party_bp)
@@ -131,7 +134,7 @@ class _Scorer:
         wide = np.minimum(FULL, FULL * bits // weights.evidence_wide_milli)
         text = np.maximum(core, joined)
         # Forms in two scripts differ in every letter that transliteration chose: their cores stand in for them.
-        left, right = parties.script[form], names.script[row]
+        left, right = parties.script[at], names.script[row]
         other = ((left != right) & (left != "") & (right != "")).astype(bool)
         full = np.where(other, np.maximum(full, text), full)
         parts = (
@@ -145,7 +148,7 @@ class _Scorer:
         )
         base = sum(weight * part for weight, part in parts) // sum(weight for weight, _ in parts)
         base = np.maximum(0, FULL - (FULL - base) * weights.stretch_percent // 100)
-        equal = (parties.full[form] == names.full[row]).astype(bool)
+        equal = (parties.full[at] == names.full[row]).astype(bool)
         base = np.where(equal, FULL, base)
         keep = base * weights.scale_bp // FULL + weights.country_support >= self.params.threshold_bp
         columns = {
