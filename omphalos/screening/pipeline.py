@@ -40,7 +40,7 @@ from omphalos.screening.review import add_open_exposure, build_party_flags, buil
 from omphalos.screening.review.decisions import apply_decisions, decisions_report, load_decisions
 from omphalos.screening.review.evidence import write_evidence
 from omphalos.screening.review.table import QUEUE_SQL
-from omphalos.tables.check import duplicates, quote, violations
+from omphalos.tables.check import duplicates, is_in_key_order, quote, violations
 from omphalos.tables.contract import Contract, load_contract
 from omphalos.tables.sqlite_file import write_sqlite
 from omphalos.tables.write import TableFile, write_csv, write_parquet
@@ -273,16 +273,13 @@ def _normalize(con: Any, inputs: Inputs, records: int, counts: dict[str, Any]) -
     )
     violations(con, "feed_candidates", contract, row="source_row", into="rejects")
     con.execute(
-        "create table survivors as select * from feed_candidates c "
+        "create temp view survivors as select * from feed_candidates c "
         "where not exists (select 1 from rejects r where r.source_row = c.source_row)"
     )
     duplicates(con, "survivors", contract, row="source_row", into="rejects")
     names = ", ".join(contract.names)
-    con.execute(
-        f"create table trade_feed as select {names} from survivors s "
-        f"where not exists (select 1 from rejects r where r.source_row = s.source_row) order by {contract.order}"
-    )
-    con.execute("drop table survivors")
+    con.execute(f"create table trade_feed as select {names} from survivors order by {contract.order}")
+    con.execute("drop view survivors")
     con.execute("drop table feed_candidates")
     con.execute(
         "create table quarantine_feed as select source_row, field, reason, min(value) as value from rejects "
@@ -334,7 +331,8 @@ def _hold_to_contract(con: Any, table: str) -> None:
     con.execute("create or replace temp table broken(source_row bigint, field varchar, reason varchar, value varchar)")
     numbered = f"(select *, row_number() over () as numbered_row from {table})"
     violations(con, numbered, contract, row="numbered_row", into="broken")
-    duplicates(con, numbered, contract, row="numbered_row", into="broken")
+    if not is_in_key_order(con, table, contract):
+        duplicates(con, numbered, contract, row="numbered_row", into="broken")
     first = con.execute("select field, reason, value from broken order by all limit 1").fetchone()
     if first is not None:
         raise ContractBroken(

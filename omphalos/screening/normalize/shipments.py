@@ -1,8 +1,8 @@
 """From ``raw_feed`` to ``feed_candidates`` and ``feed_rejects``: each shipment once, typed, and what could not be read.
 
 Rules of this file: a row is never dropped; a cell that cannot be converted becomes NULL and one reject that quotes it;
-an empty cell is no reject. Conversions run once per distinct value (`mapping`) or in SQL (`money`), and both tables are
-in order of ``source_row``, so that nothing depends on the number of threads.
+an empty cell is no reject. Conversions run once per distinct value (`mapping`) or in SQL (`money`), slice by slice of
+the feed, and both tables are in order of ``source_row``, so that nothing depends on the number of threads.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,8 @@ from omphalos.screening.normalize.text import clean_text, fold
 
 MAX_CELL_BYTES: Final = 4000
 EXCERPT_CHARACTERS: Final = 200
+SLICE_ROWS: Final = 1 << 18
+"""Rows normalized at once: joins and sort of wide rows then need as much memory for a large feed as for a small one."""
 
 # feed field -> column of trade_feed
 TEXT_COLUMNS: Final = {
@@ -120,11 +122,15 @@ def normalize_shipments(con: Any, feed_spec: FeedSpec) -> NormalizeCounts:
     }
     _make_maps(con, feed_spec.date_formats)
     extra = ", ".join(f"{number.problem}, {number.rounded}" for number in numbers.values())
-    con.execute(
-        f"CREATE OR REPLACE TABLE feed_candidates AS {_layers(numbers)} "
-        f"SELECT {_selection(mapped, feed_spec.currency, numbers)}, {extra} "
+    select = (
+        f"{{}} SELECT {_selection(mapped, feed_spec.currency, numbers)}, {extra} "
         f"FROM numbered r {_joins()} ORDER BY r.source_row"
     )
+    con.execute(f"CREATE OR REPLACE TABLE feed_candidates AS {select.format(_layers(numbers, 'false'))}")
+    (last,) = con.execute("SELECT coalesce(max(source_row), 0) FROM raw_feed").fetchone()
+    for low in range(0, last, SLICE_ROWS):
+        where = f"source_row > {low} AND source_row <= {low + SLICE_ROWS}"
+        con.execute(f"INSERT INTO feed_candidates {select.format(_layers(numbers, where))}")
     _make_rejects(con, numbers)
     counts = _counts(con, numbers)
     for number in numbers.values():
@@ -204,12 +210,12 @@ def _currency_codes(values: list[str]) -> list[list[str | None]]:
     return [codes, reasons]
 
 
-def _layers(numbers: Mapping[str, NumberSql]) -> str:
-    """Return the WITH clause that adds the number columns to ``raw_feed``, as the relation ``numbered``."""
+def _layers(numbers: Mapping[str, NumberSql], where: str) -> str:
+    """Return the WITH clause that adds the number columns to some rows of ``raw_feed``, as the relation ``numbered``."""
     short = ", ".join(
         f"CASE WHEN strlen({field}) <= {MAX_CELL_BYTES} THEN {field} END AS {field}" for field in FEED_FIELDS
     )
-    steps = [f"layer0 AS (SELECT source_row, {short} FROM raw_feed)"]
+    steps = [f"layer0 AS (SELECT source_row, {short} FROM raw_feed WHERE {where})"]
     depth = len(next(iter(numbers.values())).layers)
     for level in range(depth):
         items = ", ".join(item for number in numbers.values() for item in number.layers[level])
