@@ -211,7 +211,7 @@ def _currency_codes(values: list[str]) -> list[list[str | None]]:
 
 
 def _layers(numbers: Mapping[str, NumberSql], where: str) -> str:
-    """Return the WITH clause that adds the number columns to some rows of ``raw_feed``, as the relation ``numbered``."""
+    """Return the WITH clause that makes ``numbered``: some rows of ``raw_feed`` and the number columns."""
     short = ", ".join(
         f"CASE WHEN strlen({field}) <= {MAX_CELL_BYTES} THEN {field} END AS {field}" for field in FEED_FIELDS
     )
