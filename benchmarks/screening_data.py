@@ -9,7 +9,7 @@ wherever it stands, on every list, and *open*, where it leaves its own record on
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +18,7 @@ from rapidfuzz.fuzz import token_sort_ratio
 
 from omphalos.screening.normalize.countries import country_code
 from omphalos.screening.normalize.legal_forms import NameForms, name_forms
+from omphalos.screening.normalize.text import fold
 from omphalos.screening.registries import reader_for
 
 NEAR = 55  # token-sorted similarity, percent, to a name that stays: the alias is a spelling, not another name
@@ -42,11 +43,15 @@ class Entity:
 
 @dataclass
 class Query:
-    """A party name with the entities it stands for (none for a trade party)."""
+    """A party name with the entities it stands for (none for a trade party).
+
+    ``spelled``: a native name that is a transcription, by `transcribed`.
+    """
 
     name: str
     truth: frozenset[str]
     kind: str
+    spelled: bool = False
 
 
 @dataclass
@@ -141,11 +146,11 @@ def make_halves(
     by_id = {entity.entity_id: entity for entity in entities}
     trade = load_trade(data)
     if protocol == "open":
-        return {half: _open_half(half, entities, related, trade, forms, sizes) for half in HALVES}
+        return {half: _open_half(half, entities, by_id, related, trade, forms, sizes) for half in HALVES}
     return {half: _half(half, entities, by_id, related, trade, forms, noise, sizes) for half in HALVES}
 
 
-def _open_half(half, entities, related, trade, forms, sizes):
+def _open_half(half, entities, by_id, related, trade, forms, sizes):
     """Return a half by the open protocol: the whole registry, less each held-out name in its own record.
 
     Every record may give one query. An alias is chosen where its token-sorted similarity to the record's primary name
@@ -169,7 +174,9 @@ def _open_half(half, entities, related, trade, forms, sizes):
         native = sorted({n for _, n in entity.names if _foreign(forms, n)}, key=lambda n: draw("pick", half, n))
         latin = any(forms(name).script == "Latn" for _, name in entity.names)
         if native and latin and counts["native"] < sizes["open native"]:
-            queries.append(Query(native[0], truth, "native"))
+            stays = {n for one in sorted(truth & by_id.keys()) for _, n in by_id[one].names}
+            cores = {forms(name).core for name in stays if forms(name).script == "Latn"}
+            queries.append(Query(native[0], truth, "native", transcribed(native[0], cores, forms)))
             gone.update((entity.entity_id, name) for name in native)
             counts["native"] += 1
             continue
@@ -214,7 +221,7 @@ def _half(half, entities, by_id, related, trade, forms, noise, sizes):
         native = sorted({name for _, name in names if _foreign(forms, name)}, key=lambda name: draw("pick", half, name))
         latin = {forms(name).core for _, name in names if forms(name).script == "Latn"}
         if native and latin and counts["native"] < sizes["native"]:
-            queries.append(Query(native[0], truth, "native"))
+            queries.append(Query(native[0], truth, "native", transcribed(native[0], latin, forms)))
             gone_native.update(truth)
             counts["native"] += 1
             used |= truth
@@ -258,6 +265,16 @@ def _half(half, entities, by_id, related, trade, forms, noise, sizes):
             kept.append(Entity(entity.entity_id, entity.entity_type, entity.country, names))
     negatives = [Query(name, frozenset(), "trade") for name in trade if _side("trade", name) == half]
     return Half(kept, queries, negatives)
+
+
+def transcribed(name: str, latin: Iterable[str], forms: Forms) -> bool:
+    """Say whether a name in another script is a spelling of a Latin name that stays, and no translation of it.
+
+    Its plain romanization (folded letter by letter, without this project's tables for other scripts; the legal form
+    taken off) is at least `NEAR` percent alike to one of the cores ``latin``: the rule of the near aliases.
+    """
+    plain = forms(fold(name)).core
+    return any(token_sort_ratio(plain, core) >= NEAR for core in sorted(latin))
 
 
 def _foreign(forms: Forms, name: str) -> bool:
