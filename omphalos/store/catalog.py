@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from omphalos.format.ids import KINDS, ObjectId, object_id
 from omphalos.store.durable import Disk
 from omphalos.store.index import Entry, Index, IndexUnusable, Place, discard
+from omphalos.store.leases import Moment
 from omphalos.store.packs import Packs
 from omphalos.store.records import HEADER_BYTES, Gap, hop_reader, is_intact, scan, scan_reader
 
@@ -105,14 +106,15 @@ class Catalog:
         self._index = None
         self._healed = None
 
-    def file_time(self) -> int | None:
-        """Return the time of the store's file system now, in nanoseconds; None where nothing can be written."""
+    def file_time(self) -> Moment | None:
+        """Return the time of the store's file system now; None where nothing can be written."""
         path = self._folder / "lock.mdb"
         try:
             if self.index().in_memory:
                 return None
             os.utime(path)
-            return path.stat().st_mtime_ns
+            seen = path.stat()
+            return Moment(seen.st_mtime_ns, seen.st_dev)
         except OSError:
             return None
 

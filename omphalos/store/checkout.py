@@ -168,7 +168,7 @@ def _note_files(
     ids: dict[str, ObjectId],
     seen: dict[str, State | None],
 ) -> None:
-    for name in folder.files:
+    for name in folder.names:
         path = above + name
         expected = wanted.get(path)
         seen[path] = "added" if expected is None else None if ids.get(path) == expected[1] else "modified"
@@ -180,7 +180,7 @@ def _note_rest(folder: Folder, above: str, seen: dict[str, State | None]) -> Non
     for name in folder.odd:
         seen[above + name] = "special"
     for name, below in folder.folders.items():
-        if below.files or below.folders or below.odd:
+        if below.names or below.folders or below.odd:
             _note_rest(below, f"{above}{name}/", seen)
         else:
             seen[f"{above}{name}/"] = "added"

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from omphalos.format.ids import ID_BYTES, ObjectId, hasher
 from omphalos.store import statcache
 from omphalos.store.catalog import Catalog
-from omphalos.store.folders import Folder, each_file
+from omphalos.store.folders import STAT, Folder, each_file
+from omphalos.store.leases import Moment
 from omphalos.store.sources import read_source
-from omphalos.store.statcache import Rows, stat_bytes
+from omphalos.store.statcache import Rows
 
 Wanted = Callable[[str, int], bool]
 _NONE = ObjectId(bytes(ID_BYTES))
@@ -56,7 +57,7 @@ def _every(folder: Folder, above: str = "") -> Iterator[tuple[str, Folder]]:
 
 
 def _recall(catalog: Catalog, root: Folder) -> dict[bytes, Rows]:
-    keys = [statcache.key(folder) for _, folder in _every(root) if folder.files]
+    keys = [statcache.key(folder) for _, folder in _every(root) if folder.names]
     values = catalog.ask(lambda index: index.stat_get(keys))
     return {key: rows for key, value in values.items() if (rows := statcache.decode(value)) is not None}
 
@@ -72,7 +73,7 @@ def _rest(
         if not wanted(above + name, seen.st_size):
             continue
         row = cached.get(statcache.encode_name(name))
-        if row is not None and row[0] == stat_bytes(seen):
+        if row is not None and row[0] == STAT.pack(*seen):
             found[above + name] = row[1]
         else:
             rest.files[name] = seen
@@ -84,7 +85,7 @@ def _rest(
 
 
 def _remember(
-    catalog: Catalog, root: Folder, rest: Folder, known: dict[bytes, Rows], found: dict[str, ObjectId], before: int
+    catalog: Catalog, root: Folder, rest: Folder, known: dict[bytes, Rows], found: dict[str, ObjectId], before: Moment
 ) -> None:
     """Write the values of the folders in which files were read; what is not known of a file there matches nothing."""
     read = {above for above, folder in _every(rest) if folder.files}
@@ -95,8 +96,8 @@ def _remember(
         key, rows = statcache.key(folder), statcache.observed(folder)
         old = known[key].by_name() if key in known else {}
         stats = bytearray(rows.stats)
-        size, ids = len(stats) // len(folder.files), list[ObjectId]()
-        for at, name in enumerate(folder.files):
+        size, ids = STAT.size, list[ObjectId]()
+        for at, name in enumerate(folder.names):
             oid, here = found.get(above + name), slice(at * size, (at + 1) * size)
             row = old.get(statcache.encode_name(name))
             if oid is None and row is not None and row[0] == stats[here]:

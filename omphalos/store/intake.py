@@ -8,8 +8,9 @@ written to the cache only after its objects are durable.
 
 import contextlib
 import gc
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,10 @@ from blake3 import blake3
 from omphalos.format.ids import ID_BYTES, ObjectId, object_id
 from omphalos.format.tree import EMPTY_TREE, EMPTY_TREE_BYTES, TreeEntry, encode_tree
 from omphalos.store import folders, statcache
-from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, Folder, reading, unreadable
+from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, STAT, Folder, packed_stat, reading, unreadable
 from omphalos.store.objects import ObjectStore
 from omphalos.store.sources import SourceChanged, unchanged
-from omphalos.store.statcache import Rows, stat_bytes
+from omphalos.store.statcache import Row, Rows
 
 _CHUNK_BYTES: Final = 2 * 1024 * 1024
 Judge = Callable[[Folder, set[int]], None]
@@ -112,11 +113,11 @@ class _Intake:
                 below.append(TreeEntry(name, "tree", entry[1], entry[0]))
         rows, key = self._seen.pop(id(folder)), statcache.key(folder)
         known = self._known.pop(key, None)
-        if folder.files:
+        if folder.names:
             self._files(fd, folder, path, rows, known)
         if not unchanged(folder.stat, os.fstat(fd)):
             raise SourceChanged(path or ".")
-        if not folder.files and not below:
+        if not folder.names and not below:
             return None
         rows.children = blake3(b"".join(_child(entry) for entry in below)).digest() if below else bytes(ID_BYTES)
         if (
@@ -129,8 +130,8 @@ class _Intake:
                 return rows.node, rows.total  # nothing new to remember
         else:
             below += (
-                TreeEntry(name, "blob", seen.st_size, rows.id_at(at))
-                for at, (name, seen) in enumerate(folder.files.items())
+                TreeEntry(name, "blob", size, rows.id_at(at))
+                for at, (name, (size, *_)) in enumerate(zip(folder.names, STAT.iter_unpack(rows.stats), strict=True))
             )
             data = encode_tree(sorted(below, key=lambda entry: entry.name))
             rows.node, rows.total = object_id("tree", data), sum(entry.size for entry in below)
@@ -141,47 +142,46 @@ class _Intake:
         return rows.node, rows.total
 
     def _files(self, fd: int, folder: Folder, path: str, rows: Rows, known: Rows | None) -> None:
-        cached: dict[bytes, tuple[bytes, ObjectId, bool]] = {}
+        found: Iterable[Row | None] = itertools.repeat(None)
         if known is not None:
             if (known.names, known.stats, known.epoch) == (rows.names, rows.stats, self._epoch) and all(known.packed):
                 rows.ids, rows.packed = known.ids, known.packed
                 return
-            cached = known.by_name()
+            if known.names == rows.names:
+                found = known.each()
+            else:
+                cached = known.by_name()
+                found = map(cached.get, rows.names.split(b"\0"))
         epoch = known.epoch if known is not None else 0
-        size = len(rows.stats) // len(folder.files)
         ids: list[ObjectId] = []
         packed = bytearray()
         chunk: list[tuple[ObjectId, bytes]] = []
         places: list[int] = []
         held, limit = 0, self._objects.pack_limit
-        for at, (name, seen) in enumerate(folder.files.items()):
-            row = cached.get(os.fsencode(name)) if cached else None
-            if (
-                row is not None
-                and row[0] == rows.stats[at * size : (at + 1) * size]
-                and self._still(row[1], row[2], epoch, seen.st_size)
-            ):
+        for at, (name, now, row) in enumerate(zip(folder.names, rows.each_stat(), found, strict=False)):
+            size = int.from_bytes(now[:8], "little")
+            if row is not None and row[0] == now and self._still(row[1], row[2], epoch, size):
                 ids.append(row[1])
                 packed.append(row[2])
                 continue
             try:
                 inner = os.open(name, FILE_FLAGS, dir_fd=fd)
                 try:
-                    if seen.st_size > limit:
-                        if not unchanged(seen, os.fstat(inner)):
+                    if size > limit:
+                        if packed_stat(os.fstat(inner)) != now:
                             raise SourceChanged(path + name)
                         oid = self._objects.put_descriptor(inner, path + name, sha256=False).id
                         packed.append(0)
                     else:
-                        data = os.read(inner, seen.st_size + 1)
-                        if len(data) != seen.st_size:
+                        data = os.read(inner, size + 1)
+                        if len(data) != size:
                             raise SourceChanged(path + name)
                         oid = ObjectId(blake3(data).digest())
                         chunk.append((oid, data))
                         held += len(data)
                         places.append(at)
                         packed.append(1)
-                    if stat_bytes(os.fstat(inner)) != rows.stats[at * size : (at + 1) * size]:
+                    if packed_stat(os.fstat(inner)) != now:
                         raise SourceChanged(path + name)
                 finally:
                     os.close(inner)

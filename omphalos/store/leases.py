@@ -9,9 +9,17 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from omphalos.store import durable
 from omphalos.store.durable import Disk, Incoming
+
+
+class Moment(NamedTuple):
+    """The time of a file system, in nanoseconds, and the number of its device."""
+
+    ns: int
+    device: int
 
 
 class Lease:
@@ -30,10 +38,11 @@ class Lease:
         self._path = Path(incoming.path)
         self._fd = incoming.fd
 
-    def now(self) -> int:
+    def now(self) -> Moment:
         """Return the time of the file system, by touching the lease."""
         os.utime(self._fd)
-        return os.fstat(self._fd).st_mtime_ns
+        seen = os.fstat(self._fd)
+        return Moment(seen.st_mtime_ns, seen.st_dev)
 
     def release(self) -> None:
         """Give the lease back."""

@@ -26,7 +26,7 @@ from omphalos.store import durable, packs, sources, streamed
 from omphalos.store.damage import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.durable import DISK, Disk, translated
 from omphalos.store.index import Entry, Place
-from omphalos.store.leases import Lease
+from omphalos.store.leases import Lease, Moment
 from omphalos.store.objectreader import ObjectReader
 from omphalos.store.packs import PackWriter
 from omphalos.store.sources import SourceChanged, SourceUnreadable, SpecialFile, StoredFile, read_source, unchanged
@@ -200,8 +200,8 @@ class ObjectStore(ObjectReader):
         """Say whether an object that was just put lies in a segment."""
         return oid in self._pending or self.catalog.ask(lambda index: index.get(oid)) is not None
 
-    def file_time(self) -> int:
-        """Return the time of the store's file system now, in nanoseconds; inside a batch."""
+    def file_time(self) -> Moment:
+        """Return the time of the store's file system now; inside a batch."""
         if self._lease is None:
             raise AssertionError("there is a lease inside a batch")
         with translated("reading the time"):

@@ -211,16 +211,16 @@ def _judge_folder(folder: folders.Folder, judged: set[int]) -> None:
 def _list(folder: folders.Folder, above: str, judged: set[int], paths: list[str], findings: list[Finding]) -> None:
     findings += [Finding(finding, show(above + name)) for name, finding in folder.odd.items()]
     if id(folder) in judged or _is_plain(folder):
-        paths += [above + name for name in _longest(folder.files)]
+        paths += [above + name for name in _longest(folder.names)]
     else:
-        paths += [above + name for name in folder.files]
+        paths += [above + name for name in folder.names]
     for name, below in folder.folders.items():
         _list(below, f"{above}{name}/", judged, paths, findings)
 
 
 def _is_plain(folder: folders.Folder) -> bool:
     """Say whether all names in a folder are in order by themselves and beside each other."""
-    names = [*folder.files, *folder.folders]
+    names = [*folder.names, *folder.folders]
     return not any(map(check_component, names)) and len(set(map(fold, names))) == len(names)
 
 
