@@ -149,8 +149,10 @@ def _read(path: Path) -> dict[str, Value]:
         raise BadSetting(f"{name} is larger than {MAX_BYTES} bytes", hint="it holds a few settings and nothing else")
     try:
         table = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with more digits than Python reads
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is not plain UTF-8 text"
+        if not isinstance(error, UnicodeDecodeError | tomllib.TOMLDecodeError):
+            reason = "it holds a number or a nesting beyond all measure"
         raise BadSetting(
             f"{name} is not TOML: {reason[:1].lower()}{reason[1:]}", hint="text values stand in quotes"
         ) from error

@@ -308,8 +308,8 @@ def _early_out(argv: Sequence[str]) -> Out:
     if not json and next((word for word in words if not word.startswith("-")), "") != "verify":
         try:
             json = bool(settings({}, os.environ, Path.cwd())["json"].value)
-        except (OmphalosError, OSError):
-            json = False  # the settings may be the very thing that failed
+        except Exception:  # noqa: BLE001  # the settings may be the very thing that failed, and this says so
+            json = False
     return Out(json=json, no_color="--no-color" in words)
 
 

@@ -179,8 +179,14 @@ def read_config(data: bytes) -> dict[str, Any]:
 
 
 def job_of_config(config: Mapping[str, Any]) -> Job:
-    """Return the job a configuration artifact describes, with base names in place of paths."""
+    """Return the job a configuration artifact describes, with base names in place of paths.
+
+    Raises:
+        BadConfiguration: a section of it has not the form in which one is recorded.
+        JobError: a value in it is none that a job may have.
+    """
     table = {key: value for key, value in config.items() if key not in ("files", "schema")}
+    _require_sections(table)
     if "feed" in table:
         table["feed"] = _with_path(table["feed"])
         table["registry"] = [_with_path(spec) for spec in table["registry"]]
@@ -192,6 +198,18 @@ def job_of_config(config: Mapping[str, Any]) -> Job:
         # What is empty in the record was not said in the job.
         table["review"] = {key: value for key, value in table["review"].items() if value != ""}
     return job_of_table(table, base=PurePath())
+
+
+def _require_sections(table: Mapping[str, Any]) -> None:
+    """Refuse a record whose sections cannot be taken apart: it may come from anywhere."""
+    feed, registries = table.get("feed", {"format": ""}), table.get("registry", [])
+    sections = (feed, registries, table.get("review", {}))
+    if not all(isinstance(part, kind) for part, kind in zip(sections, (dict, list, dict), strict=True)):
+        raise BadConfiguration("a section of the configuration artifact is no section")
+    if not isinstance(feed.get("format"), str) or not all(isinstance(spec, dict) for spec in registries):
+        raise BadConfiguration("the configuration artifact does not say how the feed and the lists are to be read")
+    if "feed" in table and "registry" not in table:
+        raise BadConfiguration("the configuration artifact names no list")
 
 
 def _with_path(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,14 +230,9 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
     if feed_spec is None:
         raise BadConfiguration("the configuration describes no feed")
     feed: FeedSpec = replace(feed_spec, path=_inside(run, places.get("feed")))
+    listed = _table(places.get("registry", {}))
     registries = tuple(
-        (
-            spec,
-            {
-                part: _inside(run, path)
-                for part, path in sorted(places.get("registry", {}).get(spec.source, {}).items())
-            },
-        )
+        (spec, {part: _inside(run, path) for part, path in sorted(_table(listed.get(spec.source, {})).items())})
         for spec in registry_specs
     )
     truth = _inside(run, places["truth"]) if "truth" in places else None
@@ -227,6 +240,12 @@ def inputs_of(job: Job, config: Mapping[str, Any], run: Path) -> Inputs:
         raise BadConfiguration("the configuration does not say where the decisions lie")
     decisions = _inside(run, places["decisions"]) if "decisions" in places else None
     return Inputs(feed, registries, truth, replace(job.review, decisions=decisions), job.queries)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadConfiguration("the configuration does not say which file is which part of a list")
+    return value
 
 
 def _inside(run: Path, path: Any) -> Path:

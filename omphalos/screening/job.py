@@ -288,8 +288,11 @@ def parse_job(text: bytes, *, base: PurePath, overrides: Sequence[str] = ()) -> 
         table = tomllib.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise JobError(f"the job file is not UTF-8 at byte {error.start}", hint="save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise JobError(f"the job file is not TOML: {_plain(error)}", hint="text values stand in quotes") from error
+    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads; nesting without end
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise JobError(f"the job file is not TOML: {reason}", hint="a whole number has at most 16 digits") from error
     return job_of_table(apply_overrides(table, overrides), base=base)
 
 
@@ -318,10 +321,11 @@ def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table
 def _step(at: Any, part: str, path: str) -> Any:
     if isinstance(at, dict):
         return at.setdefault(part, {})
-    if isinstance(at, list) and part.isascii() and part.isdigit() and int(part) < len(at):
-        return at[int(part)]
     if isinstance(at, list):
-        raise JobError(f"{path} does not exist", hint=f"the list has {len(at)} entries, counted from 0")
+        found = {str(number): item for number, item in enumerate(at)}.get(part)
+        if found is None:
+            raise JobError(f"{path} does not exist", hint=f"the list has {len(at)} entries, counted from 0")
+        return found
     raise JobError(f"{path} cannot be set: what holds it is not a table")
 
 
@@ -334,14 +338,14 @@ def _copied(value: Any) -> Any:
 def _toml_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
     # A text with a newline could smuggle in further keys; then it is plain text.
     return parsed["value"] if list(parsed) == ["value"] else text
 
 
 def _plain(error: Exception) -> str:
-    text = str(error) or "nested too deeply"
+    text = str(error)
     return text[:1].lower() + text[1:]
 
 

@@ -76,6 +76,8 @@ def test_origin_for_a_person(call: "Call") -> None:
         ("threads", "quotes"),
         ("[threads]", "threads to use"),
         ("\udcff", "quotes"),
+        ("threads = " + "9" * 5_000, "quotes"),
+        ("threads = " + "[" * 5_000, "quotes"),
         ("#" * 70_000, "a few settings"),
     ],
 )

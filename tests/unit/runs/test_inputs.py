@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from omphalos.format import strictjson
+from omphalos.format.errors import OmphalosError
 from omphalos.runs.inputs import BadConfiguration, InputMissing, acquire, inputs_of, job_of_config, read_config
 from omphalos.screening.job import Job, job_of_table, normalized
 from omphalos.screening.reference import reference_table
@@ -111,3 +112,36 @@ def test_a_folder_is_no_feed(tmp_path: Path, feed_job: Callable[..., Job]) -> No
 
     with pytest.raises(InputMissing, match="not a regular file"):
         acquire(job, tmp_path / "run")
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every member of a document, nested ones included."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [below for key, item in inner for below in ((*path, key), *_places(item, (*path, key)))]
+
+
+def _spoiled(document: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Return a copy in which one member has another value, or is gone for ``...``."""
+    copy: Any = strictjson.parse(strictjson.dump(document), max_bytes=1 << 20)
+    at = copy
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    if value is ...:
+        del at[path[-1]]
+    return dict(copy)
+
+
+def test_a_spoiled_configuration_is_a_typed_error() -> None:
+    """A recorded configuration of which any member is missing or of another kind gives a typed error or a job."""
+    places = {"feed": "inputs/feed/feed.csv", "registry": {"a": {"list": "inputs/a"}, "b": {"list": "inputs/b"}}}
+    sound = {**normalized(_job(FEEDS[1])), "files": places}
+    refused = 0
+    for path in _places(sound):
+        for value in (..., None, 1, "", "x", [], {}, [1], ["x"], {"a": 1}, [{}], "9" * 5000):
+            config = _spoiled(sound, path, value)
+            try:
+                inputs_of(job_of_config(read_config(strictjson.dump(config))), config, Path("/run"))
+            except OmphalosError:
+                refused += 1
+    assert refused > 300

@@ -36,6 +36,15 @@ def _refused(text: str) -> JobError:
     return caught.value
 
 
+@pytest.mark.parametrize(("value", "said"), [("9" * 5_000, "too many digits"), ("[" * 5_000, "nested too deeply")])
+def test_numbers_and_nesting_beyond_measure(value: str, said: str) -> None:
+    """A number that Python does not read, and nesting without end, are refused as a bad job, in a file and on the line."""
+    assert said in _refused(f"{SMALL}x = {value}").message
+    for key in ("match.threshold_bp", "name", f"registry.{'9' * 5_000}.path", "registry.00.path"):
+        with pytest.raises(JobError):
+            parse_job(SMALL.encode(), base=PurePath(), overrides=[f"{key}={value}"])
+
+
 def test_a_small_job_has_the_documented_defaults() -> None:
     """Format and compression follow the suffixes, paths start at the base, and the rest is the default."""
     job = parse_job(SMALL.encode(), base=PurePath("/jobs"))
