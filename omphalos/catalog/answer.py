@@ -16,11 +16,12 @@ from blake3 import blake3
 
 from omphalos.catalog.execute import Answer
 from omphalos.catalog.query import EngineName, Query
+from omphalos.tables.spreadsheet import for_spreadsheet
 from omphalos.tables.write import PARQUET_SETTINGS
 
 RECORD_SCHEMA: Final = "omphalos.query/1"
-Format = Literal["csv", "json", "markdown", "parquet", "table"]
-FORMATS: Final[tuple[Format, ...]] = ("table", "csv", "json", "markdown", "parquet")
+Format = Literal["csv", "json", "markdown", "parquet", "spreadsheet", "table"]
+FORMATS: Final[tuple[Format, ...]] = ("table", "csv", "json", "markdown", "parquet", "spreadsheet")
 
 
 def render(answer: Answer, form: Format) -> bytes:
@@ -29,13 +30,14 @@ def render(answer: Answer, form: Format) -> bytes:
     Args:
         answer: what a query gave.
         form: ``csv`` (RFC 4180, NULL as nothing), ``json`` (an array of objects, one a line), ``markdown``,
-            ``parquet``, or ``table`` (aligned columns for a terminal; control characters are escaped).
+            ``parquet``, ``spreadsheet`` (CSV in which no cell is a formula), or ``table`` (aligned columns for a
+            terminal; control characters are escaped).
     """
     table = answer.table
-    if form == "csv":
+    if form in ("csv", "spreadsheet"):
         buffer = io.BytesIO()
         pv.write_csv(table, buffer, pv.WriteOptions(quoting_style="needed"))
-        return buffer.getvalue()
+        return buffer.getvalue() if form == "csv" else for_spreadsheet(buffer.getvalue())
     if form == "parquet":
         buffer = io.BytesIO()
         pq.write_table(table.combine_chunks(), buffer, **PARQUET_SETTINGS)
@@ -45,19 +47,20 @@ def render(answer: Answer, form: Format) -> bytes:
         lines = b",\n".join(msgspec.json.encode(row) for row in rows)
         return b"[\n" + lines + b"\n]\n" if rows else b"[]\n"
     names = list(table.schema.names)
+    heads = [_visible(name) for name in names]
     numbers = [pa.types.is_integer(field.type) for field in table.schema]
     cells = [["" if row[name] is None else _visible(str(row[name])) for name in names] for row in rows]
     if form == "markdown":
-        body = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in cells]
-        head = [names, ["---:" if number else "---" for number in numbers]]
+        body = [[_markdown(cell) for cell in row] for row in cells]
+        head = [[_markdown(name) for name in heads], ["---:" if number else "---" for number in numbers]]
         return "".join("| " + " | ".join(row) + " |\n" for row in [*head, *body]).encode()
-    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    widths = [max([len(head), *(len(row[i]) for row in cells)]) for i, head in enumerate(heads)]
     lines_ = [
         "  ".join(
             cell.rjust(width) if number else cell.ljust(width)
             for cell, width, number in zip(row, widths, numbers, strict=True)
         ).rstrip()
-        for row in [names, *cells]
+        for row in [heads, *cells]
     ]
     return ("\n".join(lines_) + "\n").encode()
 
@@ -101,3 +104,7 @@ def ad_hoc_record(sql: str, engine: EngineName, answer: Answer) -> dict[str, Any
 def _visible(text: str) -> str:
     """Return text without characters that a terminal would act on or that hide others."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _markdown(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("|", "\\|")

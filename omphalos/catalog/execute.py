@@ -163,7 +163,8 @@ def _attach_before(con: sqlite3.Connection, before: Path) -> None:
         con.execute("attach ? as before_run", (_uri(before),))
         names = con.execute("select name from before_run.sqlite_schema where type in ('table', 'view')").fetchall()
         for (name,) in names:
-            con.execute(f'create temp view "{BEFORE}{name}" as select * from before_run."{name}"')
+            plain = name.replace('"', '""')  # the file may come from anywhere, and so may the names in it
+            con.execute(f'create temp view "{BEFORE}{plain}" as select * from before_run."{plain}"')
     except sqlite3.Error as error:
         raise QueryFailed(f"the warehouse file of the earlier run cannot be read: {_first_line(error)}") from error
 
@@ -303,6 +304,9 @@ def execute_ad_hoc(sql: str, where: Where, limits: QueryLimits = QueryLimits()) 
     else:
         names, rows, cut = _rows_on(sql, {}, where, limits)
         columns = _by_column(names, rows)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise QueryFailed(f"the query gives several columns called {twice[0]!r}", hint="name each of them with 'as'")
     return Answer(pa.table([_plain(column) for column in columns], names=names), cut, "")
 
 

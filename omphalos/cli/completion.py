@@ -19,4 +19,4 @@ def command(ctx: click.Context, shell: str) -> None:
     if app.out.json:
         app.out.document("omphalos.completion/1", {"shell": shell, "script": script})
     else:
-        app.out.text(script)
+        app.out.data(f"{script}\n".encode())

@@ -28,4 +28,5 @@ def guess(app: App, file: Path) -> None:
     if app.out.json:
         app.out.document("omphalos.guess/1", found.document())
     else:
-        app.out.text(found.job_text().rstrip("\n"))
+        for line in found.job_text().rstrip("\n").split("\n"):
+            app.out.text(line)

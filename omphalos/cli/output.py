@@ -9,6 +9,7 @@ environment and the terminal on behalf of every verb.
 
 import base64
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
@@ -22,6 +23,7 @@ from omphalos.format.errors import ErrorKind, OmphalosError
 
 _COMPACT = msgspec.json.Encoder(order="deterministic")
 _ERASE: Final = "\r" + " " * 60 + "\r"
+_COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")  # what ``Out.style`` puts around a word, and nothing else
 MAX_CONTENT: Final = 1 << 26  # bytes of one file that a JSON document may carry
 
 
@@ -104,6 +106,13 @@ def wants_color(stream: TextIO, *, disabled: bool = False, environment: Mapping[
     return environment.get("TERM") != "dumb" and stream.isatty()
 
 
+class NotText(OmphalosError):
+    """A file that is no text was to be shown on a terminal."""
+
+    kind = ErrorKind.USAGE
+    id = "notText"
+
+
 class Out:
     """The voice of one command.
 
@@ -129,8 +138,28 @@ class Out:
         self._write(sys.stdout, as_json({"schema": schema, **content}) + "\n")
 
     def text(self, line: str = "") -> None:
-        """Write a line of data to stdout."""
+        """Write a line of data to stdout; whatever stands in it, it stays one line that moves no cursor."""
+        if not (line.isascii() and line.isprintable()):
+            parts = _COLOR.split(line) if self.color else [line]
+            line = "".join(part if at % 2 else escape(part) for at, part in enumerate(parts))
         self._write(sys.stdout, line + "\n")
+
+    def file(self, data: bytes, name: str) -> None:
+        """Write the bytes of a file to stdout: exactly, but as escaped lines where stdout is a terminal.
+
+        Raises:
+            NotText: stdout is a terminal and the file called ``name`` is no text.
+        """
+        if not sys.stdout.isatty():
+            self.data(data)
+            return
+        try:
+            lines = data.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            hint = "redirect stdout to a file, or check the run out"
+            raise NotText(f"{name!r} is not text", hint=hint, undone="nothing was shown") from error
+        for line in lines[:-1] if lines[-1] == "" else lines:
+            self._write(sys.stdout, escape(line) + "\n")
 
     def data(self, chunk: bytes) -> bool:
         """Write bytes to stdout exactly, after what was written as text; say whether anyone still reads."""

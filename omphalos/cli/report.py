@@ -1,7 +1,5 @@
 """``omphalos report``: the briefing of a run, one HTML page that stands alone."""
 
-import sys
-
 import click
 
 from omphalos.cli.main import App, Verb
@@ -56,8 +54,6 @@ def command(app: App, name: str, output: str | None) -> None:
         members = {"run_id": run.run_id, "path": output, "blake3": page.blake3, "size": page.size}
         app.out.document("omphalos.report/1", members)
     elif output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        app.out.file(data, page.path)
     else:
         app.out.message(f"wrote {output}")

@@ -1,6 +1,5 @@
 """``omphalos show``: a run for a person, or one artifact of it."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -15,13 +14,6 @@ if TYPE_CHECKING:
     from omphalos.store.names import Resolved
 
 
-class NotText(OmphalosError):
-    """A file that is no text was to be shown on a terminal."""
-
-    kind = ErrorKind.USAGE
-    id = "notText"
-
-
 class NotARunOrArtifact(OmphalosError):
     """What was named is an object of another kind."""
 
@@ -29,18 +21,35 @@ class NotARunOrArtifact(OmphalosError):
     id = "notARunOrArtifact"
 
 
-@click.command(cls=Verb, examples=["omphalos show latest", "omphalos show latest:exports/review.csv"])
+@click.command(
+    cls=Verb, examples=["omphalos show latest", "omphalos show latest:exports/review_queue.csv --for-spreadsheet"]
+)
 @click.argument("name", metavar="RUN[:PATH]")
+@click.option("--for-spreadsheet", "sheet", is_flag=True, help="Write a CSV artifact so that no cell is a formula.")
 @click.pass_obj
-def command(app: App, name: str) -> None:
-    """Show a run (what it is made of), or write one artifact to stdout (escaped where stdout is a terminal)."""
+def command(app: App, name: str, sheet: bool) -> None:
+    """Show a run (what it is made of), or write one artifact to stdout (escaped where stdout is a terminal).
+
+    A name in a feed or list may begin like a formula, and a spreadsheet would execute it. With --for-spreadsheet such a
+    cell, and one that begins with an apostrophe, gets an apostrophe in front; the artifact itself stays as it is.
+    """
     from omphalos.store.names import read_run, resolve
 
+    if sheet and app.out.json:
+        raise click.UsageError("--for-spreadsheet and --json exclude each other")
     store = app.store()
     found = resolve(store, name)
     if found.path is not None and found.kind == "blob":
-        _artifact(app, found, store.objects.read("blob", found.id))
+        data = store.objects.read("blob", found.id)
+        if sheet:
+            from omphalos.tables.spreadsheet import for_spreadsheet
+
+            app.out.file(for_spreadsheet(data), found.path)
+        else:
+            _artifact(app, found, data)
         return
+    if sheet:
+        raise click.UsageError("--for-spreadsheet goes with RUN:PATH of a CSV file")
     if found.kind != "run":
         verb = "ls" if found.kind == "tree" else "cat"
         raise NotARunOrArtifact(
@@ -76,13 +85,4 @@ def _artifact(app: App, found: "Resolved", data: bytes) -> None:
         about = {"run_id": found.run_id, "path": found.path, "id": to_hex(found.id), "size": len(data)}
         app.out.document("omphalos.artifact/1", {**about, **content_members(data)})
         return
-    if not sys.stdout.isatty():
-        app.out.data(data)
-        return
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        hint = "redirect stdout to a file, or check the run out"
-        raise NotText(f"{found.path!r} is not text", hint=hint, undone="nothing was shown") from error
-    for line in text.split("\n"):
-        app.out.text(escape(line))
+    app.out.file(data, found.path or "")

@@ -1,6 +1,5 @@
 """``omphalos sql``: the analyst catalog: list its questions, show one, run one, or run a query of one's own."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from omphalos.catalog.execute import QueryLimits, Where
     from omphalos.runs.lookup import Run
 
-FORMATS = ("table", "csv", "json", "markdown", "parquet")
+FORMATS = ("table", "csv", "json", "markdown", "parquet", "spreadsheet")
 ENGINES = ("duckdb", "sqlite", "postgres")
 LOG = "artifacts/queries.jsonl"
 
@@ -74,7 +73,8 @@ def show(app: App, name: str) -> None:
         default = "required" if about.default is None else f"default {about.default}"
         out.text(f"--param {parameter}=...  {about.kind}, {default}: {about.about}")
     out.text()
-    out.text(query.sql.strip())
+    for line in query.sql.strip().split("\n"):
+        out.text(line)
 
 
 def _run_options(function: Any) -> Any:
@@ -230,9 +230,8 @@ def _say(app: App, asked: Asked, answer: Any, record: dict[str, Any], form: str,
         members = {"run_id": place["run_id"], "against": place["against"], "recorded": derived}
         app.out.document("omphalos.sql-run/1", {**members, "record": record, "rows": rows})
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(render(answer, form))  # type: ignore[arg-type]  # click let only known formats through
-    sys.stdout.buffer.flush()
+    data = render(answer, form)  # type: ignore[arg-type]  # click let only known formats through
+    app.out.file(data, f"an answer as {form}")
     if answer.truncated:
         app.out.warning("there are more rows than the limit; --rows raises it")
 

@@ -147,6 +147,44 @@ def test_a_hostile_name_cannot_act(call: "Call", verb: str) -> None:
                 assert said.failure["code"] == said.code
 
 
+@pytest.mark.parametrize("color", [False, True])
+def test_a_line_of_data_stays_a_line(call: "Call", monkeypatch: pytest.MonkeyPatch, color: bool) -> None:
+    """Whatever a verb forgets to escape, a line on stdout neither breaks nor moves the cursor."""
+    if color:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+
+    def hostile(app: main.App, **_: object) -> None:
+        app.out.text(f"{app.out.style('run', bold=True)} {HOSTILE}")
+
+    monkeypatch.setattr("omphalos.cli.init.command.callback", click.pass_obj(hostile))
+    word = "\x1b[1mrun\x1b[0m" if color else "run"
+    assert call("init").out == f"{word} a\\x1b[2J\\x0a\\u202eb\\x9b\\u2028c\n"
+
+
+def test_a_file_on_a_terminal_is_escaped(
+    call: "Call", store: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written to a terminal is escaped, whatever its form; elsewhere it is the exact bytes."""
+    asked = ("sql", "query", "select chr(27) || '[2J' as a, chr(155) as b", "--store", str(store))
+    for form, mark in (
+        ("csv", '"\\x1b[2J","\\x9b"'),
+        ("json", '"b":"\\x9b"'),
+        ("table", "\\x1b[2J"),
+        ("markdown", "\\x1b[2J"),
+    ):
+        assert call(*asked, "--format", form).code == 0
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout.isatty", lambda: True)
+            said = call(*asked, "--format", form)
+        assert mark in said.out, form
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said.out), form
+    assert "\x1b[2J" in call(*asked, "--format", "csv").out
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout.isatty", lambda: True)
+        assert call(*asked, "--format", "parquet", "--json").code == 0
+        assert call("show", f"{first}:marts/list_coverage.parquet", "--store", str(store)).code == 2
+
+
 def test_a_hostile_name_survives_json(call: "Call") -> None:
     """A file's name comes back from JSON as it is, and its control characters are escaped for a person."""
     Path(HOSTILE).write_text("x")

@@ -215,3 +215,25 @@ def test_the_briefing_is_written_and_overwrites_nothing(call: Call, store: Path,
     assert (2, "mine") == (said.code, (store / "x.html").read_text())
     assert "another file" in said.err
     assert 2 == call("report", first, "-o", "nowhere/x.html").code
+
+
+def test_two_columns_of_one_name_are_refused(call: Call, store: Path) -> None:
+    """Columns that have one name would be shown as one: the query is refused and says which."""
+    for engine in ("duckdb", "sqlite"):
+        asked = ("sql", "query", "select 1 as a, 2 as a", "--engine", engine, "--store", str(store))
+        said = call(*asked, "--json")
+        assert (said.code, said.failure["id"]) == (2, "queryFailed")
+        assert "'a'" in said.failure["message"]
+        assert "'as'" in said.failure["hint"]
+
+
+def test_an_answer_and_an_artifact_for_a_spreadsheet(call: Call, store: Path, first: str) -> None:
+    """Both can be written so that no cell is a formula; the artifact without the flag is its exact bytes."""
+    asked = ("sql", "query", "select '=1+1' as a, -1 as n", "--format", "spreadsheet", "--store", str(store))
+    assert call(*asked).out == '"a","n"\n"\'=1+1","-1"\n'
+    name = f"{first}:exports/review_queue.csv"
+    assert call("show", name, "--store", str(store)).out.splitlines()[0].startswith("review_rank,")
+    sheet = call("show", name, "--for-spreadsheet", "--store", str(store))
+    assert (sheet.code, sheet.out.splitlines()[0][:14]) == (0, '"review_rank",')
+    assert call("show", first, "--for-spreadsheet", "--store", str(store)).code == 2
+    assert call("show", name, "--for-spreadsheet", "--json", "--store", str(store)).code == 2

@@ -38,7 +38,7 @@ def _refused(text: str) -> JobError:
 
 @pytest.mark.parametrize(("value", "said"), [("9" * 5_000, "too many digits"), ("[" * 5_000, "nested too deeply")])
 def test_numbers_and_nesting_beyond_measure(value: str, said: str) -> None:
-    """A number that Python does not read, and nesting without end, are refused as a bad job, in a file and on the line."""
+    """A number that Python does not read, and nesting without end, are a bad job, in a file and on the line."""
     assert said in _refused(f"{SMALL}x = {value}").message
     for key in ("match.threshold_bp", "name", f"registry.{'9' * 5_000}.path", "registry.00.path"):
         with pytest.raises(JobError):
