@@ -91,12 +91,17 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kinds = {"text": pa.large_string(), "int": pa.int64()}
         return pa.schema([pa.field(c.name, kinds[c.kind], nullable=c.nullable) for c in self.column])
 
-    def select(self, relation: str) -> str:
-        """Return SQL that reads the columns of ``relation`` with the declared types, in key order."""
+    def select(self, relation: str, *, ordered: bool = False) -> str:
+        """Return SQL that reads the columns of ``relation`` with the declared types, in key order.
+
+        Args:
+            relation: a table, view or subquery.
+            ordered: its rows stand in key order already, so they are not sorted.
+        """
         casts = ", ".join(
             f"cast({c.name} as {'varchar' if c.kind == 'text' else 'bigint'}) as {c.name}" for c in self.column
         )
-        return f"select {casts} from {relation} order by {self.order}"
+        return f"select {casts} from {relation}" + ("" if ordered else f" order by {self.order}")
 
 
 def parse_contract(text: str, *, where: str) -> Contract:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from omphalos.tables.check import quote
+from omphalos.tables.check import is_in_key_order, quote
 from omphalos.tables.contract import Contract
 from omphalos.tables.fingerprint import Fingerprint, tee
 
@@ -41,7 +41,9 @@ class TableFile:
 
 def read_batches(con: Any, relation: str, contract: Contract) -> Iterator[Any]:
     """Yield record batches of ``relation`` in key order with the contract's exact types."""
-    reader = con.execute(contract.select(relation)).to_arrow_reader(BATCH)
+    # A table that stands in key order is streamed; sorting it again would take most of the time and memory.
+    ordered = is_in_key_order(con, relation, contract)
+    reader = con.execute(contract.select(relation, ordered=ordered)).to_arrow_reader(BATCH)
     schema = contract.arrow_schema()
     for batch in reader:
         columns = []
@@ -91,8 +93,9 @@ def write_csv(con: Any, relation: str, contract: Contract, path: Path) -> TableF
     state = Fingerprint(contract)
     for batch in read_batches(con, relation, contract):
         state.update(batch)
+    ordered = is_in_key_order(con, relation, contract)
     con.execute(
-        f"copy ({contract.select(relation)}) to {quote(str(path))} "
+        f"copy ({contract.select(relation, ordered=ordered)}) to {quote(str(path))} "
         "(format csv, header true, delimiter ',', quote '\"', escape '\"', nullstr '', compression none)"
     )
     return TableFile(state.rows, contract.key, state.digest())

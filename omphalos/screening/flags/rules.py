@@ -27,6 +27,13 @@ LIMITS: Final = (
 _MONTHS: Final = "(left({0}, 4)::BIGINT * 12 + substr({0}, 6, 2)::BIGINT)"
 _MOST_VALUE: Final = 9_000_000_000_000  # above it a price no longer fits 64 bits; such a value is absurd anyway
 _NONE: Final = "NULL::BIGINT"
+# Of several parties that raise one flag on one shipment the first is shown; the other rules give a shipment once.
+_SEVERAL: Final = frozenset(
+    {"listedParty", "forwarderOrBankAsConsignee", "sharedAddress", "severalIdentifiers", "identifierConflict"}
+)
+_FIRST: Final = (
+    "QUALIFY row_number() OVER (PARTITION BY shipment_id ORDER BY party_id NULLS FIRST, reason, observed) = 1"
+)
 
 
 def build_shipment_flags(con: Any, params: FlagParams | None = None) -> None:
@@ -50,17 +57,14 @@ def build_shipment_flags(con: Any, params: FlagParams | None = None) -> None:
     for name, rule in _RULES.items():
         con.execute(
             f"INSERT INTO flag_rows SELECT shipment_id, '{name}', reason, party_id, observed, expected, spread, "
-            f"compared FROM ({rule(params[name])})"
+            f"compared FROM ({rule(params[name])}) {_FIRST if name in _SEVERAL else ''}"
         )
     versions = " ".join(f"WHEN '{flag.flag}' THEN {flag.version}" for flag in params.flags)
-    # Of several parties that raise one flag on one shipment the first is shown.
     con.execute(f"""
         CREATE OR REPLACE TABLE shipment_flags AS
         SELECT shipment_id, flag, (CASE flag {versions} END)::BIGINT AS flag_version, reason, party_id,
                observed, expected, spread, compared
-        FROM flag_rows
-        QUALIFY row_number() OVER (PARTITION BY shipment_id, flag ORDER BY party_id NULLS FIRST, reason, observed) = 1
-        ORDER BY shipment_id, flag""")
+        FROM flag_rows ORDER BY shipment_id, flag""")
     for table in ("flag_goods", "flag_points", "flag_rows"):
         con.execute(f"DROP TABLE temp.{table}")
 
@@ -111,8 +115,11 @@ def _listed(flag: Flag) -> str:
     bands = ", ".join(f"'{band}'" for band in flag.words["bands"])
     return _row(
         "m.party_name || ' may be ' || m.entity_name || ' (' || m.entity_id || ', ' || m.band || ')'",
-        f"FROM trade_feed f JOIN entity_matches m USING (shipment_id) WHERE m.band IN ({bands}) "
-        "QUALIFY row_number() OVER (PARTITION BY f.shipment_id ORDER BY m.score_bp DESC, m.party_id, m.entity_id) = 1",
+        # The best pair of each shipment is found among ids alone; names are joined to what is left.
+        "FROM (SELECT shipment_id, party_id, entity_id FROM entity_matches "
+        f"WHERE band IN ({bands}) "
+        "QUALIFY row_number() OVER (PARTITION BY shipment_id ORDER BY score_bp DESC, party_id, entity_id) = 1) f "
+        "JOIN entity_matches m USING (shipment_id, party_id, entity_id)",
         party="m.party_id",
         numbers=("m.score_bp",),
     )
@@ -134,18 +141,17 @@ def _newcomer(flag: Flag) -> str:
     number = _MONTHS.format("month")
     return f"""
         WITH dated AS (
-            SELECT f.shipment_id, f.hs6, {month} AS month, s.party_id, g.hs6 IS NOT NULL AS listed
-            FROM trade_feed f LEFT JOIN flag_goods g USING (hs6)
-            LEFT JOIN shipment_parties s ON s.shipment_id = f.shipment_id AND s.role = 'importer'),
-        feed AS (SELECT min({number}) AS begins FROM dated),
-        firsts AS (SELECT party_id, min(month) AS first FROM dated
-                   WHERE listed AND party_id IS NOT NULL AND month IS NOT NULL GROUP BY party_id)
+            SELECT f.shipment_id, f.hs6, {month} AS month, s.party_id
+            FROM trade_feed f JOIN flag_goods g USING (hs6)
+            JOIN shipment_parties s ON s.shipment_id = f.shipment_id AND s.role = 'importer'),
+        feed AS (SELECT min({number}) AS begins FROM (SELECT {month} AS month FROM trade_feed f)),
+        firsts AS (SELECT party_id, min(month) AS first FROM dated WHERE month IS NOT NULL GROUP BY party_id)
         {
         _row(
             "'the importer brings HS ' || f.hs6 || ' in ' || f.month || ', ' || ("
             + _MONTHS.format("f.month")
             + " - begins) || ' months after the feed begins, and no such goods before'",
-            "FROM dated f JOIN firsts USING (party_id) CROSS JOIN feed WHERE f.listed AND f.month = first "
+            "FROM dated f JOIN firsts USING (party_id) CROSS JOIN feed WHERE f.month = first "
             f"AND {_MONTHS.format('f.month')} - begins >= {flag.numbers['after_months']}",
             party="f.party_id",
             numbers=(_MONTHS.format("f.month") + " - begins",),
@@ -165,16 +171,24 @@ def _forwarder(flag: Flag) -> str:
     )
     # Where no consignee is named, the importer receives the goods.
     return f"""
-        WITH called AS (SELECT party_id, name, CASE {cases} END AS kind FROM parties),
+        WITH called AS (
+            SELECT party_id, name, kind FROM (SELECT party_id, name, CASE {cases} END AS kind FROM parties)
+            WHERE kind IS NOT NULL),
+        sides AS (
+            SELECT s.shipment_id, s.role, s.party_id FROM shipment_parties s SEMI JOIN called USING (party_id)
+            WHERE s.role IN ('consignee', 'importer')),
+        consigned AS (
+            SELECT c.shipment_id FROM shipment_parties c
+            SEMI JOIN (SELECT shipment_id FROM sides WHERE role = 'importer') USING (shipment_id)
+            WHERE c.role = 'consignee'),
         receivers AS (
-            SELECT shipment_id, party_id FROM shipment_parties WHERE role = 'consignee'
+            SELECT shipment_id, party_id FROM sides WHERE role = 'consignee'
             UNION ALL
-            SELECT shipment_id, party_id FROM shipment_parties WHERE role = 'importer'
-            AND shipment_id NOT IN (SELECT shipment_id FROM shipment_parties WHERE role = 'consignee'))
+            SELECT shipment_id, party_id FROM sides ANTI JOIN consigned USING (shipment_id) WHERE role = 'importer')
         {
         _row(
             "c.name || ' is called ' || c.kind",
-            "FROM receivers f JOIN called c USING (party_id) WHERE c.kind IS NOT NULL",
+            "FROM receivers f JOIN called c USING (party_id)",
             party="f.party_id",
         )
     }"""
@@ -182,21 +196,27 @@ def _forwarder(flag: Flag) -> str:
 
 def _price(flag: Flag) -> str:
     n = flag.numbers
+    # Only the numbers are sorted, and only of goods that are compared; the shipments are looked at again at the end.
     return f"""
-        WITH prices AS (
+        WITH prices AS NOT MATERIALIZED (
             SELECT shipment_id, hs6, currency, value_minor * 1000 // net_mass_grams AS price FROM trade_feed
             WHERE hs6 IS NOT NULL AND coalesce(currency, 'XXX') <> 'XXX' AND net_mass_grams >= 1
                   AND value_minor BETWEEN 1 AND {_MOST_VALUE}),
+        counted AS (SELECT hs6, currency, count(*) AS many FROM prices GROUP BY hs6, currency
+                    HAVING count(*) >= {n["least_shipments"]}),
         medians AS (
             SELECT hs6, currency, price AS median, many FROM (
-                SELECT *, row_number() OVER (PARTITION BY hs6, currency ORDER BY price, shipment_id) AS place,
-                       count(*) OVER (PARTITION BY hs6, currency) AS many FROM prices)
-            WHERE place = (many + 1) // 2 AND many >= {n["least_shipments"]}),
-        apart AS (SELECT p.*, m.median, m.many, abs(p.price - m.median) AS deviation
-                  FROM prices p JOIN medians m USING (hs6, currency)),
+                SELECT p.hs6, p.currency, p.price, c.many,
+                       row_number() OVER (PARTITION BY p.hs6, p.currency ORDER BY p.price) AS place
+                FROM prices p JOIN counted c USING (hs6, currency))
+            WHERE place = (many + 1) // 2),
+        apart AS NOT MATERIALIZED (
+            SELECT p.*, m.median, m.many, abs(p.price - m.median) AS deviation
+            FROM prices p JOIN medians m USING (hs6, currency)),
         spreads AS (
             SELECT hs6, currency, greatest(deviation, median // {n["least_spread_part"]}, 1) AS spread FROM (
-                SELECT *, row_number() OVER (PARTITION BY hs6, currency ORDER BY deviation, shipment_id) AS place
+                SELECT hs6, currency, median, many, deviation,
+                       row_number() OVER (PARTITION BY hs6, currency ORDER BY deviation) AS place
                 FROM apart)
             WHERE place = (many + 1) // 2)
         {
@@ -224,17 +244,21 @@ def _round_trip(_: Flag) -> str:
 def _route(flag: Flag) -> str:
     n = flag.numbers
     return f"""
-        WITH routed AS (
-            SELECT shipment_id, hs6, origin_country AS origin, destination_country AS destination,
-                   count(*) OVER (PARTITION BY hs6) AS many,
-                   count(*) OVER (PARTITION BY hs6, origin_country, destination_country) AS same
-            FROM trade_feed
-            WHERE hs6 IS NOT NULL AND origin_country IS NOT NULL AND destination_country IS NOT NULL)
+        WITH routes AS (
+            SELECT hs6, origin_country AS origin, destination_country AS destination, count(*) AS same FROM trade_feed
+            WHERE hs6 IS NOT NULL AND origin_country IS NOT NULL AND destination_country IS NOT NULL GROUP BY ALL),
+        goods AS (SELECT hs6, sum(same)::BIGINT AS many FROM routes GROUP BY hs6),
+        rare AS (
+            SELECT r.*, g.many FROM routes r JOIN goods g USING (hs6)
+            WHERE many >= {n["least_shipments"]} AND same * 10000 <= many * {n["most_share_bp"]}),
+        routed AS NOT MATERIALIZED (
+            SELECT t.shipment_id, r.* FROM trade_feed t JOIN rare r
+            ON r.hs6 = t.hs6 AND r.origin = t.origin_country AND r.destination = t.destination_country)
         {
         _row(
             "f.same || ' of ' || f.many || ' shipments of HS ' || f.hs6 || ' go from ' || f.origin || ' to ' "
             "|| f.destination",
-            f"FROM routed f WHERE many >= {n['least_shipments']} AND same * 10000 <= many * {n['most_share_bp']}",
+            "FROM routed f",
             numbers=("f.same", _NONE, _NONE, "f.many"),
         )
     }"""

@@ -1,8 +1,9 @@
 """From ``raw_feed`` to ``feed_candidates`` and ``feed_rejects``: each shipment once, typed, and what could not be read.
 
 Rules of this file: a row is never dropped; a cell that cannot be converted becomes NULL and one reject that quotes it;
-an empty cell is no reject. Conversions run once per distinct value (`mapping`) or in SQL (`money`), slice by slice of
-the feed, and both tables are in order of ``source_row``, so that nothing depends on the number of threads.
+an empty cell is no reject. Conversions run once per distinct value (`mapping`) or in SQL (`money`), and the rows pass
+by the converted values in one stream: nothing is sorted or held that grows with the feed. Each row carries its number,
+so nothing depends on the order in which threads leave them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,8 +23,6 @@ from omphalos.screening.normalize.text import clean_text, fold
 
 MAX_CELL_BYTES: Final = 4000
 EXCERPT_CHARACTERS: Final = 200
-SLICE_ROWS: Final = 1 << 18
-"""Rows normalized at once: joins and sort of wide rows then need as much memory for a large feed as for a small one."""
 
 # feed field -> column of trade_feed
 TEXT_COLUMNS: Final = {
@@ -120,18 +119,13 @@ def normalize_shipments(con: Any, feed_spec: FeedSpec) -> NormalizeCounts:
         )
         for field in NUMBER_COLUMNS
     }
-    _make_maps(con, feed_spec.date_formats)
+    _make_maps(con, feed_spec.date_formats, mapped)
     extra = ", ".join(f"{number.problem}, {number.rounded}" for number in numbers.values())
-    select = (
-        f"{{}} SELECT {_selection(mapped, feed_spec.currency, numbers)}, {extra} "
-        f"FROM numbered r {_joins()} ORDER BY r.source_row"
+    con.execute(
+        f"CREATE OR REPLACE TABLE feed_candidates AS {_layers(numbers)} "
+        f"SELECT {_selection(mapped, feed_spec.currency, numbers)}, {extra} FROM numbered r {_joins(mapped)}"
     )
-    con.execute(f"CREATE OR REPLACE TABLE feed_candidates AS {select.format(_layers(numbers, 'false'))}")
-    (last,) = con.execute("SELECT coalesce(max(source_row), 0) FROM raw_feed").fetchone()
-    for low in range(0, last, SLICE_ROWS):
-        where = f"source_row > {low} AND source_row <= {low + SLICE_ROWS}"
-        con.execute(f"INSERT INTO feed_candidates {select.format(_layers(numbers, where))}")
-    _make_rejects(con, numbers)
+    _make_rejects(con, numbers, mapped)
     counts = _counts(con, numbers)
     for number in numbers.values():
         con.execute(f"ALTER TABLE feed_candidates DROP COLUMN {number.problem}")
@@ -143,19 +137,22 @@ def normalize_shipments(con: Any, feed_spec: FeedSpec) -> NormalizeCounts:
 
 def _distinct(fields: Iterable[str], where: str = "true") -> str:
     """Return a SELECT of the distinct cells of some fields of ``raw_feed``; cells that are too long are left out."""
-    union = " UNION ALL ".join(f"SELECT DISTINCT {field} AS v FROM raw_feed" for field in fields)
+    none = "SELECT NULL::VARCHAR AS v WHERE false"
+    union = " UNION ALL ".join([none, *(f"SELECT DISTINCT {field} AS v FROM raw_feed" for field in fields)])
     return f"SELECT DISTINCT v FROM ({union}) WHERE v IS NOT NULL AND strlen(v) <= {MAX_CELL_BYTES} AND {where}"
 
 
-def _make_maps(con: Any, date_formats: tuple[str, ...]) -> None:
+def _make_maps(con: Any, date_formats: tuple[str, ...], mapped: set[str]) -> None:
     """Make one table per kind of cell: v, what it becomes, and the reject reason where it becomes nothing."""
+    texts = [field for field in TEXT_COLUMNS if field in mapped]
+    countries = [field for field in COUNTRY_COLUMNS if field in mapped]
     text, problem = pa.string(), pa.field("reason", pa.string())
     tidy = _TIDY.replace("'", "''")
     map_distinct(
-        con, "_text", _distinct(TEXT_COLUMNS, f"NOT regexp_full_match(v, '{tidy}')"),
+        con, "_text", _distinct(texts, f"NOT regexp_full_match(v, '{tidy}')"),
         pa.schema([("clean", text)]), lambda values: [[clean_text(value) or None for value in values]],
     )  # fmt: skip
-    map_distinct(con, "_country", _distinct(COUNTRY_COLUMNS), pa.schema([("code", text), problem]), _countries)
+    map_distinct(con, "_country", _distinct(countries), pa.schema([("code", text), problem]), _countries)
     map_distinct(
         con, "_hs", _distinct(["hs_code"]),
         pa.schema([("hs_code", text), ("hs6", text), ("hs_chapter", text), problem]), _hs_codes,
@@ -210,12 +207,12 @@ def _currency_codes(values: list[str]) -> list[list[str | None]]:
     return [codes, reasons]
 
 
-def _layers(numbers: Mapping[str, NumberSql], where: str) -> str:
-    """Return the WITH clause that makes ``numbered``: some rows of ``raw_feed`` and the number columns."""
+def _layers(numbers: Mapping[str, NumberSql]) -> str:
+    """Return the WITH clause that adds the number columns to ``raw_feed``, as the relation ``numbered``."""
     short = ", ".join(
         f"CASE WHEN strlen({field}) <= {MAX_CELL_BYTES} THEN {field} END AS {field}" for field in FEED_FIELDS
     )
-    steps = [f"layer0 AS (SELECT source_row, {short} FROM raw_feed WHERE {where})"]
+    steps = [f"layer0 AS (SELECT source_row, {short} FROM raw_feed)"]
     depth = len(next(iter(numbers.values())).layers)
     for level in range(depth):
         items = ", ".join(item for number in numbers.values() for item in number.layers[level])
@@ -224,9 +221,12 @@ def _layers(numbers: Mapping[str, NumberSql], where: str) -> str:
     return f"WITH {', '.join(steps)}"
 
 
-def _joins() -> str:
-    joins = [f"LEFT JOIN _text t_{field} ON t_{field}.v = r.{field}" for field in TEXT_COLUMNS]
-    joins += [f"LEFT JOIN _country c_{field} ON c_{field}.v = r.{field}" for field in COUNTRY_COLUMNS]
+def _joins(mapped: set[str]) -> str:
+    """Return the joins to the converted values, for the fields that have any: each join costs memory of its own."""
+    joins = [f"LEFT JOIN _text t_{field} ON t_{field}.v = r.{field}" for field in TEXT_COLUMNS if field in mapped]
+    joins += [
+        f"LEFT JOIN _country c_{field} ON c_{field}.v = r.{field}" for field in COUNTRY_COLUMNS if field in mapped
+    ]
     joins += [f"LEFT JOIN _{name} m_{name} ON m_{name}.v = r.{field}" for name, field in
               (("hs", "hs_code"), ("date", "date"), ("flow", "flow"), ("currency", "currency"))]  # fmt: skip
     return " ".join(joins)
@@ -236,9 +236,12 @@ def _selection(mapped: set[str], currency: str, numbers: Mapping[str, NumberSql]
     """Return the SELECT list of contract trade_feed, in its order."""
     items = {
         column: f"CASE WHEN t_{field}.v IS NULL THEN r.{field} ELSE t_{field}.clean END"
+        if field in mapped
+        else "NULL::VARCHAR"
         for field, column in TEXT_COLUMNS.items()
     }
-    items |= {column: f"c_{field}.code" for field, column in COUNTRY_COLUMNS.items()}
+    codes = {field: f"c_{field}.code" if field in mapped else "NULL::VARCHAR" for field in COUNTRY_COLUMNS}
+    items |= {column: codes[field] for field, column in COUNTRY_COLUMNS.items()}
     items |= {column: f"r.{numbers[field].value}" for field, column in NUMBER_COLUMNS.items()}
     items |= {"flow": "m_flow.flow", "ship_date": "m_date.ship_date", "ship_month": "m_date.ship_month"}
     items |= {name: f"m_hs.{name}" for name in ("hs_code", "hs6", "hs_chapter")}
@@ -249,18 +252,19 @@ def _selection(mapped: set[str], currency: str, numbers: Mapping[str, NumberSql]
     if "shipment_id" not in mapped:
         items["shipment_id"] = "'S' || lpad(CAST(r.source_row AS VARCHAR), 12, '0')"
     if "country" not in mapped:
-        items["country"] = "coalesce(c_reporter.code, c_importer_country.code, c_destination.code)"
+        items["country"] = f"coalesce({codes['reporter']}, {codes['importer_country']}, {codes['destination']})"
     return ", ".join(f"{items[name]} AS {name}" for name in TRADE_FEED_COLUMNS)
 
 
-def _make_rejects(con: Any, numbers: Mapping[str, NumberSql]) -> None:
+def _make_rejects(con: Any, numbers: Mapping[str, NumberSql], mapped: set[str]) -> None:
     excerpt = f"left(r.{{0}}, {EXCERPT_CHARACTERS})"
     selects = [
         f"SELECT source_row, '{field}' AS field, 'textTooLong' AS reason, {excerpt.format(field)} AS value "
         f"FROM raw_feed r WHERE strlen({field}) > {MAX_CELL_BYTES}"
         for field in FEED_FIELDS
+        if field in mapped
     ]
-    maps = [("_country", field) for field in COUNTRY_COLUMNS]
+    maps = [("_country", field) for field in COUNTRY_COLUMNS if field in mapped]
     maps += [("_hs", "hs_code"), ("_date", "date"), ("_flow", "flow"), ("_currency", "currency")]
     selects += [
         f"SELECT source_row, '{field}', m.reason, {excerpt.format(field)} "

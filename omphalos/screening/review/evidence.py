@@ -124,7 +124,7 @@ def _packets(
     )
     held = "SEMI JOIN evidence_parties USING (party_id, entity_id)"
     matches = {(row["party_id"], row["entity_id"]): row for row in _rows(con, f"SELECT * FROM party_matches {held}")}
-    shipments = _capped(con, _SHIPMENTS + _flags(con), "party_id", "shipment_id, roles", "shipments")
+    shipments = _shipments(con)
     rivals = _capped(
         con,
         "SELECT m.party_id, m.entity_id, r.name, r.source, m.matched_name, m.score_bp, m.band, m.match_rank, m.against "
@@ -195,20 +195,42 @@ _SHIPMENT: Final = (
     "shipment_id", "roles", "ship_date", "ship_month", "hs_code", "description", "origin_country",
     "destination_country", "value_minor", "currency", "flags",
 )  # fmt: skip
-_SHIPMENTS: Final = """
-    SELECT h.party_id, f.shipment_id, h.roles, f.ship_date, f.ship_month, f.hs_code, f.description, f.origin_country,
-           f.destination_country, f.value_minor, f.currency, coalesce(g.flags, '') AS flags
-    FROM (SELECT party_id, shipment_id, string_agg(role, ';' ORDER BY role) AS roles FROM shipment_parties
-          WHERE party_id IN (SELECT party_id FROM evidence_parties) GROUP BY ALL) h
-    JOIN trade_feed f USING (shipment_id)"""
 
 
-def _flags(con: Con) -> str:
-    """Return the join that brings the red flags of a shipment, where a stage made any."""
-    if con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'shipment_flags'").fetchone() is None:
-        return " LEFT JOIN (SELECT '' AS shipment_id, '' AS flags) g USING (shipment_id)"
-    grouped = "SELECT shipment_id, string_agg(DISTINCT flag, ';' ORDER BY flag) AS flags FROM shipment_flags GROUP BY 1"
-    return f" LEFT JOIN ({grouped}) g USING (shipment_id)"
+def _shipments(con: Con) -> dict[str, list[Row]]:
+    """Return the first shipments of each party of ``evidence_parties``, as ``_capped`` does.
+
+    A party may stand on most shipments of a large feed, so ids are chosen before anything is joined to them.
+    """
+    flagged = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'shipment_flags'").fetchone()
+    flags = (
+        "SELECT shipment_id, string_agg(DISTINCT flag, ';' ORDER BY flag) AS flags FROM shipment_flags "
+        "WHERE shipment_id IN (SELECT shipment_id FROM chosen) GROUP BY shipment_id"
+        if flagged
+        else "SELECT '' AS shipment_id, '' AS flags"
+    )
+    found: dict[str, list[Row]] = {}
+    for row in _rows(
+        con,
+        f"""
+        WITH held AS (
+            SELECT DISTINCT party_id, shipment_id FROM shipment_parties
+            WHERE party_id IN (SELECT party_id FROM evidence_parties)),
+        first AS (
+            SELECT party_id, count(*) AS _total, min(shipment_id, {CAPS["shipments"]}) AS ids
+            FROM held GROUP BY party_id),
+        chosen AS (SELECT party_id, _total, unnest(ids) AS shipment_id FROM first),
+        named AS (
+            SELECT c.party_id, c.shipment_id, c._total, string_agg(s.role, ';' ORDER BY s.role) AS roles
+            FROM chosen c JOIN shipment_parties s USING (party_id, shipment_id) GROUP BY ALL)
+        SELECT n.party_id, f.shipment_id, n.roles, f.ship_date, f.ship_month, f.hs_code, f.description,
+               f.origin_country, f.destination_country, f.value_minor, f.currency, coalesce(g.flags, '') AS flags,
+               n._total
+        FROM named n JOIN trade_feed f USING (shipment_id) LEFT JOIN ({flags}) g USING (shipment_id)
+        ORDER BY n.party_id, f.shipment_id""",
+    ):
+        found.setdefault(row["party_id"], []).append(row)
+    return found
 
 
 def _claim(row: Row, sums: Arithmetic, facts: list[Row] | None, behind: list[Row] | None, rivals: Sequence[Row]) -> Row:

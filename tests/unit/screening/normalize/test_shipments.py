@@ -42,7 +42,7 @@ def run(rows: list[dict[str, str | None]], feed: Any, threads: int = 2) -> tuple
     con = duckdb.connect(config={"threads": threads})
     raw_feed(con, rows)
     counts = normalize_shipments(con, feed)
-    candidates = con.execute("SELECT * FROM feed_candidates").to_arrow_table().to_pylist()
+    candidates = con.execute("SELECT * FROM feed_candidates ORDER BY source_row").to_arrow_table().to_pylist()
     return candidates, con.execute("SELECT * FROM feed_rejects").fetchall(), counts
 
 
