@@ -98,7 +98,7 @@ def command(
     target = statement or _default_statement(store.root, run.run_id, now)
     if target is not None and os.path.lexists(target):
         raise StatementInTheWay(f"{target} exists already", hint="give another file with --statement")
-    with progress(app.out) as stage, engine_failures():
+    with progress(app.out) as stage, engine_failures(stage):
         here = machine(threads, memory, stage)
         certifier = Certifier(
             _around(here.resources.threads), variations, here.environment, memory, _scratch(store.root), stage

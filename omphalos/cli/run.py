@@ -13,7 +13,7 @@ from omphalos.cli.config import MAX_THREADS, is_size
 from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb, alike
 from omphalos.cli.output import escape
-from omphalos.cli.progress import progress
+from omphalos.cli.progress import Progress, progress
 from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def command(app: App, /, **options: Any) -> Exit:
         recorded = existing_run(store, job)
         if recorded is not None:
             return _say(app, {"run_id": recorded, "again": True, "skipped": True}, [f"{recorded} is recorded already"])
-    with progress(app.out) as stage, engine_failures():
+    with progress(app.out) as stage, engine_failures(stage):
         outcome = execute(store, job, machine(options["threads"], options["memory"], stage))
     summary = outcome.summary
     lines = [
@@ -221,8 +221,11 @@ def machine(threads: int | None, memory: str, stage: "Callable[[str], None]") ->
 
 
 @contextmanager
-def engine_failures() -> "Iterator[None]":
+def engine_failures(at: Progress | None = None) -> "Iterator[None]":
     """Turn what the engine says about memory and space into errors of ours; its types are known by name only.
+
+    Args:
+        at: what the stages were reported to, so that the error can name the one that failed.
 
     Raises:
         OutOfMemory, NoSpaceLeft: the engine could not go on.
@@ -235,11 +238,31 @@ def engine_failures() -> "Iterator[None]":
         name = type(error).__name__
         if name == "InterruptException" or (name == "RuntimeError" and str(error) == "Query interrupted"):
             raise KeyboardInterrupt from error  # what the engine makes of Ctrl-C
-        if name in ("OutOfMemoryException", "ArrowMemoryError", "MemoryError"):
-            hint = "give more with --memory, or fewer --threads"
-            raise OutOfMemory("the engine needs more memory than it may use", hint=hint, undone=undone) from error
-        full = ("No space left on device", "database or disk is full")  # DuckDB and Arrow; SQLite
-        if not isinstance(error, OmphalosError | OSError) and any(said in str(error) for said in full):
-            hint = "free some space, or use a store on a larger disk"
-            raise NoSpaceLeft("no space left where the run is built", hint=hint, undone=undone) from error
+        stage = f" at the stage {at.stage}" if at is not None and at.stage else ""
+        wanted = _wanted(error)
+        if wanted == "memory":
+            hint = "give more with --memory, or fewer --threads; what does not fit goes to the disk of the store"
+            message = f"the engine needs more memory than it may use{stage}"
+            raise OutOfMemory(message, hint=hint, undone=undone) from error
+        if wanted == "space":
+            hint = "free some space, or use a store on a larger disk; with more --memory less goes to disk"
+            raise NoSpaceLeft(f"no space left where the run is built{stage}", hint=hint, undone=undone) from error
         raise
+
+
+_WANT_MEMORY = ("OutOfMemoryException", "ArrowMemoryError", "MemoryError")
+# DuckDB and Arrow; SQLite; DuckDB where what it moved out of memory no longer fits on the disk.
+_WANT_SPACE = ("No space left on device", "database or disk is full", "max_temp_directory_size")
+
+
+def _wanted(error: BaseException) -> str:
+    """Return ``space`` or ``memory``, whichever an error or one that it came from says was missing, or nothing."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, OSError):
+        if not isinstance(link, OmphalosError):
+            if any(said in str(link) for said in _WANT_SPACE):
+                return "space"
+            if type(link).__name__ in _WANT_MEMORY:
+                return "memory"
+        link = link.__cause__
+    return ""

@@ -286,6 +286,11 @@ def test_an_interrupt_ends_with_130(call: "Call", monkeypatch: pytest.MonkeyPatc
         (RuntimeError("anything else"), 70, "internal"),
         (type("OutOfMemoryException", (Exception,), {})("failed to allocate"), 2, "outOfMemory"),
         (type("IOException", (Exception,), {})("Could not write: No space left on device"), 2, "noSpaceLeft"),
+        (
+            type("OutOfMemoryException", (Exception,), {})("failed to offload: set max_temp_directory_size"),
+            2,
+            "noSpaceLeft",
+        ),
     ],
 )
 def test_what_the_engine_says(
@@ -300,6 +305,36 @@ def test_what_the_engine_says(
     monkeypatch.setattr("omphalos.runs.execute.execute", fail)
     said = call("run", "--scale", "small", "--json")
     assert (said.code, said.failure["id"]) == (code, identifier)
+
+
+def test_what_an_error_of_ours_came_from_counts(call: "Call", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that ran out is said as such also where a part had made its own error of it."""
+    ours = type("Planned", (OmphalosError,), {"kind": ErrorKind.NEGATIVE, "id": "planned"})
+
+    def fail(*_: object) -> None:
+        try:
+            raise type("OutOfMemoryException", (Exception,), {})("failed to allocate")
+        except Exception as error:
+            raise ours("a model cannot be built") from error
+
+    call("init")
+    monkeypatch.setattr("omphalos.runs.execute.execute", fail)
+    said = call("run", "--scale", "small", "--json")
+    assert (said.code, said.failure["id"]) == (2, "outOfMemory")
+
+
+def test_memory_that_runs_out_ends_the_run_at_a_named_stage(call: "Call") -> None:
+    """With next to no memory a run ends with a typed error that names the stage, and leaves nothing behind."""
+    call("init")
+    said = call("run", "--scale", "small", "--memory", "16MiB", "--json")
+    assert (said.code, said.failure["id"]) == (2, "outOfMemory")
+    assert re.search(r"more memory than it may use at the stage (ingest|normalize)$", said.failure["message"])
+    assert "--memory" in said.failure["hint"]
+    assert "disk" in said.failure["hint"]
+    assert said.failure["undone"] == "no run was recorded"
+    runs = Path("artifacts/runs")
+    assert not runs.exists() or not list(runs.iterdir())
+    assert call("log", "--json").document["runs"] == []
 
 
 class _Terminal:
