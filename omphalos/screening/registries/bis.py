@@ -16,24 +16,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from omphalos.screening.registries.base import (
-    MAX_TEXT_CHARS,
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-    excerpt,
-    record_hash,
-)
+from omphalos.screening.registries.base import MAX_TEXT_CHARS, excerpt, record_hash
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
+from omphalos.screening.registries.onefile import OneFileReader
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
-    RegistryFileError,
     decode,
-    one_file,
     parse_json,
     read_bytes,
 )
@@ -53,25 +41,15 @@ _AND_TAIL = re.compile(r";(?: and)?$")
 _USCC = re.compile(r"USCC: ([0-9A-Z]{18})(?: \(([^()]{1,80})\))?")
 
 
-class BisReader:
+class BisReader(OneFileReader):
     """Reads the one JSON file of a list."""
 
     format = "bis-entity-json"
+    suffix = ".json"
+    what = "JSON file of one list"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .json file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".json", "JSON file of one list")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the JSON file of one list")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         program, entities = _document(parse_json(text, path.name), path.name)
         builder.saw(path.name, len(entities))
@@ -89,7 +67,6 @@ class BisReader:
             short = _short_id(entity)
             native_id = short if sharing[short] == 1 else hashes[row][:ID_DIGITS]
             builder.add(_draft(builder, Origin(path.name, row), native_id, entity, program))
-        return builder.finish()
 
 
 def _document(value: object, file: str) -> tuple[str, list[Any]]:

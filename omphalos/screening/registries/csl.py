@@ -13,24 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-    excerpt,
-)
+from omphalos.screening.registries.base import excerpt
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
+from omphalos.screening.registries.onefile import OneFileReader, header_of, records_of
 from omphalos.screening.registries.remarks import read_remarks
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
-    RegistryFileError,
     csv_rows,
     decode,
-    one_file,
     parse_json,
     read_bytes,
 )
@@ -76,25 +66,15 @@ _SHOWN: Final = (
 _ID_PARTS: Final = 3
 
 
-class CslJsonReader:
+class CslJsonReader(OneFileReader):
     """Reads the one JSON file of the list."""
 
     format = "csl-json"
+    suffix = ".json"
+    what = "consolidated.json"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .json file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".json", "consolidated.json")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give consolidated.json")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         records = _results(parse_json(text, path.name), path.name)
         builder.saw(path.name, len(records))
@@ -104,7 +84,6 @@ class CslJsonReader:
                 builder.add(_draft(Origin(path.name, row), _tidy(record), record))
             else:
                 builder.reject(Origin(path.name, row), problem, excerpt(str(record)))
-        return builder.finish()
 
 
 def _results(value: Any, file: str) -> list[Any]:
@@ -159,41 +138,20 @@ def _tidy(record: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-class CslCsvReader:
+class CslCsvReader(OneFileReader):
     """Reads the one CSV file of the list."""
 
     format = "csl-csv"
+    suffix = ".csv"
+    what = "consolidated.csv"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .csv file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".csv", "consolidated.csv")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give consolidated.csv")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         rows = csv_rows(text, path.name)
-        header = [cell.strip() for cell in next(rows, [])]
-        for name in _NEEDED:
-            if name not in header:
-                raise RegistryDamagedError(
-                    f"{path.name}: the header has no column {name!r}", hint="give consolidated.csv as it is published"
-                )
-        for row, cells in enumerate(rows, start=1):
-            builder.saw(path.name, 1)
-            if len(cells) != len(header):
-                builder.reject(Origin(path.name, row), "wrongWidth", ",".join(cells))
-            else:
-                record = dict(zip(header, cells, strict=True))
-                builder.add(_draft(Origin(path.name, row), _unpacked(record), record))
-        return builder.finish()
+        header = header_of(next(rows, []), _NEEDED, path.name, "give consolidated.csv as it is published")
+        for row, record in records_of(builder, path.name, header, rows):
+            builder.add(_draft(Origin(path.name, row), _unpacked(record), record))
 
 
 def _several(text: str) -> list[str]:

@@ -15,23 +15,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
 from omphalos.screening.registries.elements import Layout, Node, parse_records
+from omphalos.screening.registries.onefile import OneFileReader, Rows, by_party, header_of, records_of
 from omphalos.screening.registries.sources import (
-    RegistryDamagedError,
-    RegistryFileError,
     csv_rows,
     decode,
-    one_file,
     read_bytes,
 )
 
@@ -79,30 +68,19 @@ def _text(*parts: str) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
-class EuXmlReader:
+class EuXmlReader(OneFileReader):
     """Reads the one XML file of the list."""
 
     format = "eu-fsf-xml"
+    suffix = ".xml"
+    what = "XML file of the EU consolidated list"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .xml file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".xml", "XML file of the EU consolidated list")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the XML file of the EU consolidated list")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         records = parse_records(read_bytes(path), path.name, _LAYOUT)
         builder.saw(path.name, len(records))
         for row, record in enumerate(records, start=1):
             builder.add(_xml_draft(builder, Origin(path.name, row), record))
-        return builder.finish()
 
 
 def _xml_draft(builder: Builder, origin: Origin, record: Node) -> Draft:
@@ -165,51 +143,24 @@ def _xml_draft(builder: Builder, origin: Origin, record: Node) -> Draft:
     )
 
 
-class EuCsvReader:
+class EuCsvReader(OneFileReader):
     """Reads the one CSV file of the list."""
 
     format = "eu-fsf-csv"
+    suffix = ".csv"
+    what = "CSV file of the EU consolidated list"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .csv file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".csv", "CSV file of the EU consolidated list")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the CSV file of the EU consolidated list")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         rows = csv_rows(text, path.name, ";")
-        header = [cell.strip() for cell in next(rows, [])]
-        for name in _NEEDED:
-            if name not in header:
-                raise RegistryDamagedError(
-                    f"{path.name}: the header has no column {name!r}", hint="give the CSV of the list, version 1.1"
-                )
-        parties: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        for row, cells in enumerate(rows, start=1):
-            builder.saw(path.name, 1)
-            if len(cells) != len(header):
-                builder.reject(Origin(path.name, row), "wrongWidth", ";".join(cells))
-                continue
-            record = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
-            native_id = record.get("Entity_LogicalId", "")
-            if native_id:
-                parties.setdefault(native_id, []).append((row, record))
-            else:
-                builder.reject(Origin(path.name, row), "idMissing", ";".join(cells))
-        for native_id, records in parties.items():
-            builder.add(_csv_draft(builder, path.name, native_id, records))
-        return builder.finish()
+        header = header_of(next(rows, []), _NEEDED, path.name, "give the CSV of the list, version 1.1")
+        records = records_of(builder, path.name, header, rows, ";")
+        for native_id, party in by_party(builder, path.name, records, "Entity_LogicalId", ";").items():
+            builder.add(_csv_draft(builder, path.name, native_id, party))
 
 
-def _csv_draft(builder: Builder, file: str, native_id: str, rows: list[tuple[int, dict[str, str]]]) -> Draft:
+def _csv_draft(builder: Builder, file: str, native_id: str, rows: Rows) -> Draft:
     (first, party), *others = rows
     names, addresses, identifiers, countries, shown = _csv_items(builder, file, rows)
     subject = party.get("Entity_SubjectType_ClassificationCode") or party.get("Entity_SubjectType", "")
@@ -237,7 +188,7 @@ def _csv_draft(builder: Builder, file: str, native_id: str, rows: list[tuple[int
 Items = tuple[list[RawName], list[RawAddress], list[RawIdentifier], list[str | None], list[str]]
 
 
-def _csv_items(builder: Builder, file: str, rows: list[tuple[int, dict[str, str]]]) -> Items:
+def _csv_items(builder: Builder, file: str, rows: Rows) -> Items:
     """Return names, addresses, identifiers, countries and remarks out of all rows of one party."""
     names: list[RawName] = []
     addresses: list[RawAddress] = []

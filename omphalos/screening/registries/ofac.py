@@ -14,16 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.base import CountryCode, RegistryRecords
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
 from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.remarks import read_remarks
 from omphalos.screening.registries.sources import (

@@ -14,23 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
 from omphalos.screening.registries.elements import Layout, Node, parse_document
+from omphalos.screening.registries.onefile import OneFileReader
 from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.remarks import Remarks, read_remarks
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
-    RegistryFileError,
-    one_file,
     read_bytes,
 )
 
@@ -51,31 +41,20 @@ _VESSEL: Final = (
 )
 
 
-class OfacXmlReader:
+class OfacXmlReader(OneFileReader):
     """Reads the one XML file of a list."""
 
     format = "ofac-sdn-xml"
+    suffix = ".xml"
+    what = "XML file of the OFAC list"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .xml file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".xml", "XML file of the OFAC list")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the XML file of the OFAC list")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         records, others = parse_document(read_bytes(path), path.name, _LAYOUT)
         _check_count(path.name, len(records), others)
         builder.saw(path.name, len(records))
         for row, record in enumerate(records, start=1):
             builder.add(_draft(Origin(path.name, row), record))
-        return builder.finish()
 
 
 def _check_count(file: str, found: int, others: list[Node]) -> None:

@@ -18,24 +18,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-    excerpt,
-)
+from omphalos.screening.registries.base import excerpt
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
+from omphalos.screening.registries.onefile import OneFileReader, header_of, records_of
 from omphalos.screening.registries.relations import RawRelation
 from omphalos.screening.registries.sources import (
-    RegistryDamagedError,
-    RegistryFileError,
     csv_rows,
     decode,
-    one_file,
     parse_json,
     read_bytes,
 )
@@ -91,40 +80,20 @@ _HOLDERS: Final = {
 _LINKS: Final = {"Ownership": ("owned-by", "owner"), "Directorship": ("directed-by", "director")}
 
 
-class SimpleReader:
+class SimpleReader(OneFileReader):
     """Reads the one CSV file of targets."""
 
     format = "opensanctions-simple-csv"
+    suffix = ".csv"
+    what = "targets.simple.csv"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .csv file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".csv", "targets.simple.csv")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give targets.simple.csv")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         rows = csv_rows(text, path.name)
-        header = [cell.strip() for cell in next(rows, [])]
-        for name in _NEEDED:
-            if name not in header:
-                raise RegistryDamagedError(
-                    f"{path.name}: the header has no column {name!r}", hint="give targets.simple.csv as it is published"
-                )
-        for row, cells in enumerate(rows, start=1):
-            builder.saw(path.name, 1)
-            if len(cells) != len(header):
-                builder.reject(Origin(path.name, row), "wrongWidth", ",".join(cells))
-            else:
-                builder.add(_simple_draft(Origin(path.name, row), dict(zip(header, cells, strict=True))))
-        return builder.finish()
+        header = header_of(next(rows, []), _NEEDED, path.name, "give targets.simple.csv as it is published")
+        for row, record in records_of(builder, path.name, header, rows):
+            builder.add(_simple_draft(Origin(path.name, row), record))
 
 
 def _values(cell: str) -> list[str]:
@@ -166,25 +135,15 @@ def _simple_draft(origin: Origin, record: dict[str, str]) -> Draft:
     )
 
 
-class FtmReader:
+class FtmReader(OneFileReader):
     """Reads the one file of JSON lines."""
 
     format = "ftm-json"
+    suffix = ".json"
+    what = "entities.ftm.json"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .json file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".json", "entities.ftm.json")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give entities.ftm.json")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         entities: dict[str, tuple[int, dict[str, Any]]] = {}
         related: list[tuple[int, dict[str, Any]]] = []
@@ -204,7 +163,6 @@ class FtmReader:
             draft = _ftm_draft(Origin(path.name, row), record, belonging.get(native_id, []))
             draft.relations = list(_relations(belonging.get(native_id, []), entities))
             builder.add(draft)
-        return builder.finish()
 
 
 def _lines(builder: Builder, text: str, file: str) -> Iterator[tuple[int, dict[str, Any]]]:

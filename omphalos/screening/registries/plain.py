@@ -12,23 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from omphalos.screening.registries.base import (
-    ENTITY_TYPES,
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.base import ENTITY_TYPES
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
+from omphalos.screening.registries.onefile import OneFileReader, header_of, records_of
 from omphalos.screening.registries.sources import (
     RegistryDamagedError,
-    RegistryFileError,
     csv_rows,
     decode,
-    one_file,
     read_bytes,
 )
 
@@ -49,35 +39,20 @@ NEEDED: Final = ("entity_id", "name")
 _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
-class PlainReader:
+class PlainReader(OneFileReader):
     """Reads the one CSV file of a plain list."""
 
     format = "entities-csv"
+    suffix = ".csv"
+    what = "CSV file of entities"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .csv file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".csv", "CSV file of entities")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the CSV file of entities")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name)
         rows = csv_rows(text, path.name)
         header = _header(next(rows, []), path.name)
-        for row, cells in enumerate(rows, start=1):
-            builder.saw(path.name, 1)
-            if len(cells) != len(header):
-                builder.reject(Origin(path.name, row), "wrongWidth", ",".join(cells))
-            else:
-                builder.add(_draft(builder, Origin(path.name, row), dict(zip(header, cells, strict=True))))
-        return builder.finish()
+        for row, record in records_of(builder, path.name, header, rows):
+            builder.add(_draft(builder, Origin(path.name, row), record))
 
 
 def _header(cells: list[str], file: str) -> list[str]:
@@ -89,12 +64,7 @@ def _header(cells: list[str], file: str) -> list[str]:
             raise RegistryDamagedError(f"{file}: the header names an unknown column {name[:80]!r}", hint=hint)
     if len(set(names)) != len(names):
         raise RegistryDamagedError(f"{file}: the header names a column twice", hint="keep one of them")
-    for name in NEEDED:
-        if name not in names:
-            raise RegistryDamagedError(
-                f"{file}: the header has no column {name!r}", hint=f"the first line must name {' and '.join(NEEDED)}"
-            )
-    return names
+    return header_of(names, NEEDED, file, f"the first line must name {' and '.join(NEEDED)}")
 
 
 def _draft(builder: Builder, origin: Origin, cells: dict[str, str]) -> Draft:

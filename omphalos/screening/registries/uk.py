@@ -16,23 +16,13 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
+from omphalos.screening.registries.onefile import OneFileReader, Rows, by_party, records_of
 from omphalos.screening.registries.sources import (
     ENCODINGS_LEGACY,
     RegistryDamagedError,
-    RegistryFileError,
     csv_rows,
     decode,
-    one_file,
     read_bytes,
 )
 
@@ -54,45 +44,22 @@ _NUMBERS: Final = (("passport", "Passport Number"), ("national-id", "National Id
 _DAY = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})")
 _IMO = re.compile(r"\bIMO number:? ([0-9]{7})\b", re.IGNORECASE)
 
-Rows = list[tuple[int, dict[str, str]]]
 
-
-class UkReader:
+class UkReader(OneFileReader):
     """Reads the one CSV file of the list."""
 
     format = "uk-conlist-csv"
+    suffix = ".csv"
+    what = "ConList.csv"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .csv file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".csv", "ConList.csv")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give ConList.csv")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         text, _ = decode(read_bytes(path), path.name, ENCODINGS_LEGACY)
         rows = csv_rows(text, path.name)
         header = _header(rows, path.name)
-        parties: dict[str, Rows] = {}
-        for row, cells in enumerate(rows, start=1):
-            builder.saw(path.name, 1)
-            if len(cells) != len(header):
-                builder.reject(Origin(path.name, row), "wrongWidth", ",".join(cells))
-                continue
-            record = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
-            if "Group ID" in record:
-                parties.setdefault(record["Group ID"], []).append((row, record))
-            else:
-                builder.reject(Origin(path.name, row), "idMissing", ",".join(cells))
-        for native_id, records in parties.items():
-            builder.add(_draft(path.name, native_id, records))
-        return builder.finish()
+        records = records_of(builder, path.name, header, rows)
+        for native_id, party in by_party(builder, path.name, records, "Group ID").items():
+            builder.add(_draft(path.name, native_id, party))
 
 
 def _header(rows: Iterator[list[str]], file: str) -> list[str]:

@@ -13,18 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from omphalos.screening.registries.base import (
-    Builder,
-    CountryCode,
-    Draft,
-    Origin,
-    RawAddress,
-    RawIdentifier,
-    RawName,
-    RegistryRecords,
-)
+from omphalos.screening.registries.builder import Builder, Draft, Origin, RawAddress, RawIdentifier, RawName
 from omphalos.screening.registries.elements import Layout, Node, parse_records
-from omphalos.screening.registries.sources import RegistryFileError, one_file, read_bytes
+from omphalos.screening.registries.onefile import OneFileReader
+from omphalos.screening.registries.sources import read_bytes
 
 _LAYOUT: Final = Layout(
     root="CONSOLIDATED_LIST",
@@ -40,30 +32,19 @@ _LETTERED = re.compile(r"\s[b-z]\)\s")
 _SCRIPT_MARK = "(original script)"
 
 
-class UnReader:
+class UnReader(OneFileReader):
     """Reads the one XML file of the list."""
 
     format = "un-xml"
+    suffix = ".xml"
+    what = "XML file of the consolidated list"
 
-    def parts(self, path: Path) -> dict[str, Path]:
-        """Return ``{"list": path}``; a folder must hold exactly one .xml file.
-
-        Raises:
-            RegistryFileError: otherwise.
-        """
-        return {"list": one_file(path, ".xml", "XML file of the consolidated list")}
-
-    def read(self, source: str, parts: dict[str, Path], country_code: CountryCode) -> RegistryRecords:
-        """Read the list; see ``RegistryReader.read``."""
-        if "list" not in parts:
-            raise RegistryFileError("the part 'list' is missing", hint="give the XML file of the consolidated list")
-        path = parts["list"]
-        builder = Builder(source, country_code)
+    def fill(self, builder: Builder, path: Path) -> None:
+        """Read the file; see ``OneFileReader.fill``."""
         records = parse_records(read_bytes(path), path.name, _LAYOUT)
         builder.saw(path.name, len(records))
         for row, record in enumerate(records, start=1):
             builder.add(_draft(Origin(path.name, row), record))
-        return builder.finish()
 
 
 def _split_outside(text: str) -> list[str]:

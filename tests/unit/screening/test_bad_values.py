@@ -9,7 +9,7 @@ from omphalos.screening.match.addresses import address_words
 from omphalos.screening.match.facts import FactParamsError, load_facts, parse_facts
 from omphalos.screening.match.identifiers import identifier_key
 from omphalos.screening.match.ownership import links_of
-from omphalos.screening.registries.base import EmptyRegistryError
+from omphalos.screening.registries.builder import EmptyRegistryError
 from tests.unit.screening.test_facts import rows, run_of
 
 PLAIN = [("1", "organization", "Zarvand Petrokimya", "IR", "", "")]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
-from omphalos.screening.registries.base import Builder, EmptyRegistryError, RegistryRecords
+from omphalos.screening.registries.base import RegistryRecords
 from omphalos.screening.registries.bis import BisReader, split_addresses, split_names
+from omphalos.screening.registries.builder import Builder, EmptyRegistryError
 from omphalos.screening.registries.sources import RegistryDamagedError, RegistryEncodingError, RegistryFileError
 
 LIST = Path(__file__).parent / "fixtures" / "restricted" / "list.json"

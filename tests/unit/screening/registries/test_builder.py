@@ -6,8 +6,11 @@ import pyarrow as pa
 import pytest
 from blake3 import blake3
 
+from omphalos.format.errors import OmphalosError
 from omphalos.screening.registries import UnknownRegistryFormatError, base, reader_for, readers
-from omphalos.screening.registries.base import (
+from omphalos.screening.registries import builder as builder_module
+from omphalos.screening.registries.base import clean, joined, record_hash
+from omphalos.screening.registries.builder import (
     BadSourceError,
     Builder,
     Draft,
@@ -15,9 +18,6 @@ from omphalos.screening.registries.base import (
     Origin,
     RawName,
     UnaccountedRecordsError,
-    clean,
-    joined,
-    record_hash,
 )
 from omphalos.screening.registries.sources import RegistryFileError, decode, read_bytes
 
@@ -71,7 +71,7 @@ def test_a_name_over_the_limit_is_rejected() -> None:
 
 def test_names_over_the_cap_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entity keeps at most the capped number of names and reports the rest."""
-    monkeypatch.setattr(base, "MAX_NAMES_PER_ENTITY", 3)
+    monkeypatch.setattr(builder_module, "MAX_NAMES_PER_ENTITY", 3)
     names = [RawName("alias", f"n{at}", Origin("f", 1, "aliases")) for at in range(4)]
     counts = build(draft("a", "primary", names=names)).counts
 
@@ -178,5 +178,5 @@ def test_legacy_bytes_fall_through_to_the_encoding_that_fits() -> None:
     """UTF-8 first, then cp1252; a byte that is a letter in neither is refused by latin-1 as a control."""
     assert ("é", "utf-8") == decode("\ufeffé".encode(), "f", ("utf-8", "cp1252", "latin-1"))
     assert ("é…", "cp1252") == decode(b"\xe9\x85", "f", ("utf-8", "cp1252", "latin-1"))
-    with pytest.raises(base.OmphalosError, match="f line 2"):
+    with pytest.raises(OmphalosError, match="f line 2"):
         decode(b"a\n\x81", "f", ("utf-8", "cp1252", "latin-1"))

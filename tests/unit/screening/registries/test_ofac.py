@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from omphalos.screening.registries.base import DuplicateEntityError, EmptyRegistryError, RegistryRecords
+from omphalos.screening.registries.base import RegistryRecords
+from omphalos.screening.registries.builder import DuplicateEntityError, EmptyRegistryError
 from omphalos.screening.registries.ofac import OfacReader
 from omphalos.screening.registries.remarks import read_remarks
 from omphalos.screening.registries.sources import RegistryDamagedError, RegistryFileError

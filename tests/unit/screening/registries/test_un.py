@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from omphalos.screening.registries.base import DuplicateEntityError, EmptyRegistryError, RegistryRecords
+from omphalos.screening.registries.base import RegistryRecords
+from omphalos.screening.registries.builder import DuplicateEntityError, EmptyRegistryError
 from omphalos.screening.registries.sources import RegistryDamagedError, RegistryEncodingError
 from omphalos.screening.registries.un import UnReader, spellings
 
