@@ -1,8 +1,8 @@
-"""``omphalos diff``: what differs between two runs or trees: first why, then how much, then where."""
+"""``omphalos diff``: what differs between two runs, trees or folders: first why, then how much, then where."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +12,11 @@ from omphalos.cli.exits import Exit
 from omphalos.cli.main import App, Verb
 from omphalos.cli.output import escape, human_size
 from omphalos.format.errors import ErrorKind, OmphalosError
-from omphalos.format.ids import from_hex, to_hex
-from omphalos.format.manifest import Artifact, Manifest
+from omphalos.format.ids import to_hex
 
 if TYPE_CHECKING:
-    from omphalos.format.tree import TreeEntry
     from omphalos.runs.contents import Content
+    from omphalos.runs.sides import Side
     from omphalos.store.store import Store
     from omphalos.store.treediff import TreeChange
 
@@ -34,25 +33,9 @@ class NotComparable(OmphalosError):
     id = "notComparable"
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One of the two: its name as typed, a tree or a file, and the run around it with the path in it, if any."""
-
-    name: str
-    entry: "TreeEntry"
-    manifest: Manifest | None
-    whole: bool
-    prefix: str
-
-    def artifact(self, path: str) -> Artifact | None:
-        wanted = self.prefix + path
-        files = self.manifest.artifacts if self.manifest is not None else ()
-        return next((file for file in files if file.path == wanted), None)
-
-
 @click.command(
     cls=Verb,
-    examples=["omphalos diff latest~1 latest --summary", "omphalos diff latest~1 latest exports/review_queue.csv"],
+    examples=["omphalos diff latest~1 latest --summary", "omphalos diff latest ./received exports/review_queue.csv"],
 )
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
@@ -81,74 +64,90 @@ def command(
     key: tuple[str, ...],
     limit: int,
 ) -> Exit:
-    """Compare two runs, trees or files (all of them, or PATH within them); exit 0 if equal, 1 if different.
+    """Compare two runs, trees, folders or files (all of them, or PATH within them); exit 0 if equal, 1 if different.
 
-    Of a file the rows (by the declared key, or --key) or the lines that differ are shown.
+    A and B are names of the store, or folders and files outside it. What begins with /, ./ or ../ is a path; anything
+    else is a run, tag or object if one is called so, and a path if not. Of a file the rows (by the declared key, or
+    --key) or the lines that differ are shown. A run directory is compared by its payload, as a run is.
     """
     if stat + summary + rows > 1:
         raise NotComparable("--stat, --summary and --rows exclude each other", hint="give one of them", undone="")
-    store = app.store()
-    sides = (_side(store, before), _side(store, after))
-    changes, is_file = _changes(store, sides, path)
+    sides = _sides(app, (before, after))
+    changes, is_file = _changes(sides, path)
     if key and not is_file:
         raise NotComparable(
             "--key names the key of one table, and none was named",
             hint="give its path: omphalos diff A B PATH --key COLUMN",
             undone="nothing was compared",
         )
-    report = _Report(app, store, sides, changes, key, limit or None, is_file)
+    report = _Report(app, sides, changes, key, limit or None, is_file)
     if path is None:
         report.explain()
     report.say(stat=stat, inside=summary or rows or is_file, shown=rows or (is_file and not summary and not stat))
     return Exit.NEGATIVE if changes else Exit.DONE
 
 
-def _side(store: "Store", name: str) -> _Side:
-    from omphalos.format.tree import TreeEntry
-    from omphalos.runs.lookup import name_run
-    from omphalos.store.names import read_run, resolve
+def _sides(app: App, names: tuple[str, str]) -> tuple["Side", "Side"]:
+    """Find what two names mean; two paths need no store."""
+    from omphalos.store.store import StoreMissing
 
-    found = resolve(store, name)
-    path = found.path or ""
-    if found.kind == "run":
-        manifest = read_run(store, found.id)
-        return _Side(name, TreeEntry("", "tree", 0, from_hex(manifest.tree)), manifest, True, "")
-    around = read_run(store, name_run(store, found.run_id).id) if found.run_id is not None else None
-    if found.kind == "tree":
-        return _Side(name, TreeEntry("", "tree", 0, found.id), around, False, f"{path}/" if path else "")
-    above, _, last = path.rpartition("/")
-    size = store.objects.size(found.id)
-    return _Side(name, TreeEntry(last or name, "blob", size, found.id), around, False, f"{above}/" if above else "")
+    try:
+        store = app.store()
+    except StoreMissing as missing:
+        found = [
+            _lying(app, name, None) if _is_path(name) or os.path.lexists(app.path(name)) else None for name in names
+        ]
+        if found[0] is None or found[1] is None:
+            raise missing from None
+        return found[0], found[1]
+    return _side(app, store, names[0]), _side(app, store, names[1])
 
 
-def _changes(store: "Store", sides: tuple[_Side, _Side], path: str | None) -> tuple[list["TreeChange"], bool]:
+def _side(app: App, store: "Store", name: str) -> "Side":
+    from omphalos.runs.sides import stored
+    from omphalos.store.names import UnknownName
+
+    if _is_path(name):
+        return _lying(app, name, store)
+    try:
+        side = stored(store, name)
+    except UnknownName:
+        if name and os.path.lexists(app.path(name)):
+            return _lying(app, name, store)
+        raise
+    if not app.out.json and os.path.isdir(app.path(name)):  # noqa: PTH112  # a Path raises where a name is too long
+        app.out.message(f"'{escape(name)}' is taken as a name of the store; './{escape(name)}' is the folder")
+    return side
+
+
+def _lying(app: App, name: str, store: "Store | None") -> "Side":
+    from omphalos.runs.sides import lying
+
+    return lying(app.existing(name), name, store)
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", "./", "../")) or name in (".", "..")
+
+
+def _changes(sides: tuple["Side", "Side"], path: str | None) -> tuple[list["TreeChange"], bool]:
     """Return what differs, and whether one file was asked for."""
-    from omphalos.store.treediff import TreeChange, diff_entries, diff_trees
-    from omphalos.store.trees import PathMissing, lookup
+    from omphalos.runs.sides import changes
+    from omphalos.store.treediff import TreeChange
+    from omphalos.store.trees import PathMissing
 
     a, b = sides[0].entry, sides[1].entry
     if a.kind != b.kind:
-        raise NotComparable("a file and a folder cannot be compared", hint="name two files, or two runs or folders")
+        raise NotComparable(
+            "a file and a folder cannot be compared",
+            hint="name two files, or two runs or folders",
+            undone="nothing was compared",
+        )
     if a.kind == "blob":
         if path is not None:
             raise PathMissing(path)
         return [] if a.id == b.id else [TreeChange(b.name, "modified", a, b)], True
-    if path is None:
-        return list(diff_trees(store, a.id, b.id)), False
-    path = path.rstrip("/")
-    entries: list[TreeEntry | None] = []
-    problem: PathMissing | None = None
-    for side in sides:
-        try:
-            entries.append(lookup(store, side.entry.id, path))
-        except PathMissing as error:
-            entries.append(None)
-            problem = error
-    if problem is not None and entries == [None, None]:
-        raise problem
-    above = path.rpartition("/")[0]
-    changes = list(diff_entries(store, entries[0], entries[1], f"{above}/" if above else ""))
-    return changes, all(entry is None or entry.kind == "blob" for entry in entries)
+    return changes(sides, path.rstrip("/") if path is not None else None)
 
 
 class _Report:
@@ -157,8 +156,7 @@ class _Report:
     def __init__(
         self,
         app: App,
-        store: "Store",
-        sides: tuple[_Side, _Side],
+        sides: tuple["Side", "Side"],
         changes: list["TreeChange"],
         key: tuple[str, ...],
         limit: int | None,
@@ -167,7 +165,6 @@ class _Report:
         self._strict = strict
         self._app = app
         self._out = app.out
-        self._store = store
         self._sides = sides
         self._changes = changes
         self._key = key
@@ -177,16 +174,17 @@ class _Report:
 
     def explain(self) -> None:
         """Find out why two runs differ."""
-        from omphalos.runs.compare import causes, input_counts
+        from omphalos.runs.compare import input_counts
         from omphalos.runs.contents import settings_changed
+        from omphalos.runs.sides import reasons
 
-        a, b = self._sides[0].manifest, self._sides[1].manifest
-        if a is not None and b is not None and self._sides[0].whole and self._sides[1].whole:
-            self._why = causes(a, b)
-            self._inputs = input_counts(a, b)
+        a, b = self._sides
+        self._why = reasons(self._sides)
+        if a.manifest is not None and b.manifest is not None and a.whole and b.whole:
+            self._inputs = input_counts(a.manifest, b.manifest)
             for cause in self._why:
                 if cause["part"] == "config":
-                    cause["settings"] = settings_changed(self._store, a, b)
+                    cause["settings"] = settings_changed((a.source, a.manifest), (b.source, b.manifest))
 
     def say(self, *, stat: bool, inside: bool, shown: bool) -> None:
         """Say it: ``inside`` the counts of rows and lines as well, ``shown`` the rows and lines themselves."""
@@ -225,7 +223,7 @@ class _Report:
                 memory, threads = (self._app.settings[name].value for name in ("memory", "threads"))
                 limits = Limits(int(threads) if threads is not None else Limits().threads, str(memory))
             yield content(
-                self._store,
+                (self._sides[0].source, self._sides[1].source),
                 change,
                 declared,
                 limits,

@@ -18,7 +18,7 @@ from omphalos.format.ids import from_hex
 from omphalos.format.manifest import Artifact, Manifest
 from omphalos.format.tree import TreeEntry
 from omphalos.runs.linediff import MAX_TEXT, Block, Hunk, as_text, blocks, hunks, split
-from omphalos.store.store import Store
+from omphalos.store.sides import Source
 from omphalos.store.treediff import TreeChange
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def is_table(path: str, old: Artifact | None, new: Artifact | None, key: Sequenc
 
 @contextmanager
 def content(
-    store: Store,
+    sides: tuple[Source, Source],
     change: TreeChange,
     declared: tuple[Artifact | None, Artifact | None],
     limits: "Limits | None" = None,
@@ -117,7 +117,7 @@ def content(
     """Look into one changed file; its hunks or rows can be read inside the block.
 
     Args:
-        store: where the bytes are.
+        sides: where the bytes of the old and of the new file are.
         change: the file.
         declared: what the manifests say of it, where there are any.
         limits: what the engine may spend on a table.
@@ -127,6 +127,7 @@ def content(
 
     Raises:
         ObjectMissing, ObjectDamaged, KindMismatch: the store cannot give the bytes.
+        SourceChanged, SourceUnreadable: nor can the folder a side is.
         NotATable: a key was named for a file that holds none.
         NoKey, UnknownColumn, DuplicateKey, TableUnreadable: as ``tables.rowdiff`` says, with ``strict``.
     """
@@ -140,8 +141,8 @@ def content(
             try:
                 chosen = list(key) or _declared_key(change.path, declared)
                 place, (name_a, name_b) = Path(folder), (f"{label}:{change.path}" for label in labels)
-                table_a = _fetch(store, old, place / "a", name_a, declared[0])
-                table_b = _fetch(store, new, place / "b", name_b, declared[1])
+                table_a = _fetch(sides[0], change.path, old, place / "a", name_a, declared[0])
+                table_b = _fetch(sides[1], change.path, new, place / "b", name_b, declared[1])
                 table = stack.enter_context(comparing(table_a, table_b, chosen, place, limits or Limits()))
                 found = Content(change.path, "rows", table=table)
             except (NoKey, UnknownColumn, DuplicateKey, TableUnreadable) as error:
@@ -156,7 +157,7 @@ def content(
             undone="nothing was compared",
         )
     else:
-        yield _lines(store, change.path, old, new)
+        yield _lines(sides, change.path, old, new)
 
 
 def _alone(change: TreeChange, declared: tuple[Artifact | None, Artifact | None]) -> str:
@@ -186,22 +187,24 @@ def _declared_key(path: str, declared: tuple[Artifact | None, Artifact | None]) 
     return keys[0]
 
 
-def _fetch(store: Store, entry: TreeEntry, path: Path, label: str, declared: Artifact | None) -> "TablePath":
-    """Write a blob to a path, hashed on the way; return it as a table."""
+def _fetch(
+    side: Source, source: str, entry: TreeEntry, path: Path, label: str, declared: Artifact | None
+) -> "TablePath":
+    """Write a file of one side to a path, hashed on the way; return it as a table."""
     from omphalos.tables.rowdiff import TablePath
 
     parquet = entry.name.endswith(".parquet") or (declared is not None and declared.media_type == PARQUET)
     with path.open("wb") as stream:
-        store.objects.copy_to(entry.id, stream.fileno())
+        side.copy_to(source, entry, stream.fileno())
     return TablePath(path, "parquet" if parquet else "csv", label)
 
 
-def _lines(store: Store, path: str, old: TreeEntry, new: TreeEntry) -> Content:
+def _lines(sides: tuple[Source, Source], path: str, old: TreeEntry, new: TreeEntry) -> Content:
     texts: list[bytes] = []
-    for entry in (old, new):
+    for side, entry in zip(sides, (old, new), strict=True):
         if entry.size > MAX_TEXT:
             return Content(path, "bytes", as_text(bytes(MAX_TEXT + 1)))
-        data = store.objects.read("blob", entry.id)
+        data = side.read(path, entry)
         reason = as_text(data)
         if reason:
             return Content(path, "bytes", reason)
@@ -210,27 +213,29 @@ def _lines(store: Store, path: str, old: TreeEntry, new: TreeEntry) -> Content:
     return Content(path, "lines", _old=before, _new=after, _blocks=blocks(before, after))
 
 
-def settings_changed(store: Store, a: Manifest, b: Manifest) -> list[dict[str, str | None]]:
+def settings_changed(a: tuple[Source, Manifest], b: tuple[Source, Manifest]) -> list[dict[str, str | None]]:
     """Return the settings in which the recorded configurations of two runs differ, by their path in the document.
 
     Each is ``key``, ``before`` and ``after``, values as JSON text and None where there is none; at most
     ``MAX_SETTINGS`` are returned, in order. A configuration that cannot be read gives none: that it differs was said.
     """
-    if a.plan.config == b.plan.config:
+    if a[1].plan.config == b[1].plan.config:
         return []
     try:
-        before, after = (_settings(store, manifest) for manifest in (a, b))
+        before, after = _settings(*a), _settings(*b)
     except OmphalosError:
         return []
     differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     return [{"key": key, "before": before.get(key), "after": after.get(key)} for key in differing[:MAX_SETTINGS]]
 
 
-def _settings(store: Store, manifest: Manifest) -> dict[str, str]:
-    oid = from_hex(manifest.plan.config)
+def _settings(side: Source, manifest: Manifest) -> dict[str, str]:
     found: dict[str, str] = {}
-    if store.objects.size(oid) <= _MAX_CONFIG:
-        _flatten(strictjson.parse(store.objects.read("blob", oid), max_bytes=_MAX_CONFIG), "", found)
+    for file in manifest.artifacts:
+        if file.blake3 == manifest.plan.config and file.size <= _MAX_CONFIG:
+            data = side.read(file.path, TreeEntry(file.path, "blob", file.size, from_hex(file.blake3)))
+            _flatten(strictjson.parse(data, max_bytes=_MAX_CONFIG), "", found)
+            break
     return found
 
 

@@ -61,6 +61,10 @@ class Catalog:
                 break
         return Index(None)
 
+    def is_kept(self) -> bool:
+        """Say whether there is an index in the folder that can be written, so that asking it makes none anew."""
+        return self._mapped and (self._folder / "data.mdb").is_file() and os.access(self._folder, os.W_OK)
+
     def prepare(self) -> Index:
         """Return the index for a writer that has just made the folder of the segments."""
         if self._index is not None and self._index.in_memory and self._mapped:

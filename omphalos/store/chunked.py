@@ -21,10 +21,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from blake3 import blake3
 
+from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.ids import ID_BYTES, ObjectId
 from omphalos.store.damage import ObjectDamaged
 from omphalos.store.durable import Disk
@@ -36,10 +37,27 @@ if TYPE_CHECKING:
 
 LIST_MAGIC: Final = b"omphalos list 1\n"
 MAX_LIST: Final = 1 << 26  # bytes; a list is read whole
+MAX_BLOB: Final = 448 << 30  # bytes; at 254 KiB a chunk, which is what arbitrary content gives, 452 GiB fill a list
 _SIZE: Final = struct.Struct("<Q")
 _CHUNK: Final = struct.Struct("<32sI")
 _START: Final = len(LIST_MAGIC) + _SIZE.size
 _LEAST: Final = _START + _CHUNK.size + ID_BYTES
+MAX_CHUNKS: Final = (MAX_LIST - _START - ID_BYTES) // _CHUNK.size
+
+
+class TooLargeToChunk(OmphalosError):
+    """A file has more chunks than a list can name, or so many bytes that it would."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
+    id: ClassVar[str] = "tooLargeToChunk"
+
+    def __init__(self, name: str, size: int | None) -> None:
+        said, most = (f"{size} bytes, more", f"{MAX_BLOB}") if size is not None else ("more chunks", f"{MAX_CHUNKS}")
+        super().__init__(
+            f"{name!r} has {said} than the {most} that a list of chunks can name",
+            hint="put it without --chunked, or with a larger chunk-above (OMPHALOS_CHUNK_ABOVE=16TiB): as one file",
+            undone="it was not stored",
+        )
 
 
 class Chunk(NamedTuple):

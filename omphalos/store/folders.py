@@ -12,8 +12,9 @@ import stat
 import struct
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
+from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.paths import MAX_COMPONENTS
 from omphalos.store.objects import SourceChanged, SourceUnreadable, unchanged
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Visit = Callable[[int, str], None]
 
+_OF_THE_STORE: Final = ("objects", "refs")
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 STAT: Final = struct.Struct("<qqqQQ")
@@ -52,6 +54,20 @@ class Seen(NamedTuple):
     def is_still(self, now: os.stat_result) -> bool:
         """Say whether a later stat shows the same file with the same content."""
         return self == STAT.unpack(packed_stat(now))
+
+
+class StoreInside(OmphalosError):
+    """A folder that should be read as files holds the store, or is a part of it."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.USAGE
+    id: ClassVar[str] = "storeInside"
+
+    def __init__(self, directory: Path, doing: str) -> None:
+        super().__init__(
+            f"the store itself lies in {directory.name or str(directory)!r}, or the other way round",
+            hint="name a folder beside objects/ and refs/; '--store DIR' names another store",
+            undone=f"nothing was {doing}",
+        )
 
 
 class Folder:
@@ -271,3 +287,13 @@ def unreadable(path: str, problem: OSError) -> SourceChanged | SourceUnreadable:
     if problem.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
         return SourceChanged(path)
     return SourceUnreadable(path, problem)
+
+
+def overlaps(root: Path, directory: Path) -> bool:
+    """Say whether a folder holds what the store in ``root`` changes by being used, or lies in it."""
+    there = directory.resolve()
+    for name in _OF_THE_STORE:
+        own = (root / name).resolve()
+        if own.is_relative_to(there) or there.is_relative_to(own):
+            return True
+    return False

@@ -291,6 +291,7 @@ class ObjectStore(ObjectReader):
 
         Raises:
             SpecialFile, SourceChanged: see ``read_source``.
+            TooLargeToChunk: it is to be cut, and too large for that.
             StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
             SourceUnreadable: the file cannot be opened.
         """

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from omphalos.format.ids import ObjectId, blob_id, hasher
-from omphalos.store.chunked import Chunk, encode
+from omphalos.store import chunked as lists
+from omphalos.store.chunked import Chunk, TooLargeToChunk, encode
 from omphalos.store.durable import translated
 from omphalos.store.sources import StoredFile, read_source
 
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 Pull = Callable[[], bytes]  # the next bytes of a stream, none at its end
 
 
-def put_stream(objects: "ObjectStore", pull: Pull, *, sha256: bool, chunked: bool) -> StoredFile:
+def put_stream(
+    objects: "ObjectStore", pull: Pull, *, sha256: bool, chunked: bool, name: str = "the stream"
+) -> StoredFile:
     """Store what ``pull`` yields as a blob: a record where it is small, else chunks if so wanted, or one file.
 
     Without ``sha256`` that digest is left out (empty).
 
     Raises:
+        TooLargeToChunk: it has more chunks than a list can name; those stored so far are for gc to free.
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
     """
     first, second = pull(), pull()
@@ -41,7 +45,7 @@ def put_stream(objects: "ObjectStore", pull: Pull, *, sha256: bool, chunked: boo
 
         return StoredFile(oid, len(first), hashlib.sha256(first).digest())
     pieces = itertools.chain((first, second), iter(pull, b""))
-    return (_cut if chunked else _whole)(objects, pieces, sha256)
+    return _cut(objects, pieces, sha256, name) if chunked else _whole(objects, pieces, sha256)
 
 
 def put_chunked(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> StoredFile:
@@ -49,9 +53,12 @@ def put_chunked(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> 
 
     Raises:
         SpecialFile, SourceChanged, SourceUnreadable: see ``read_source``.
+        TooLargeToChunk: it is larger than a list of chunks can describe; nothing was read.
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
     """
     size = os.fstat(fd).st_size
+    if size > lists.MAX_BLOB:
+        raise TooLargeToChunk(name, size)
     if objects.loose.any_of_size(size):
         import hashlib
 
@@ -65,7 +72,7 @@ def put_chunked(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> 
                 return StoredFile(ObjectId(blake.digest()), size, sha.digest() if sha256 else b"")
         os.lseek(fd, 0, os.SEEK_SET)
     rest = read_source(fd, name)
-    return put_stream(objects, lambda: next(rest, b""), sha256=sha256, chunked=True)
+    return put_stream(objects, lambda: next(rest, b""), sha256=sha256, chunked=True, name=name)
 
 
 def _whole(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> StoredFile:
@@ -95,7 +102,7 @@ def _whole(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> Sto
     return StoredFile(oid, size, sha.digest() if sha256 else b"")
 
 
-def _cut(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> StoredFile:
+def _cut(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool, name: str) -> StoredFile:
     import hashlib
     from concurrent.futures import ThreadPoolExecutor
 
@@ -104,6 +111,8 @@ def _cut(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> Store
     blake, sha, cutter, chunks = hasher("blob"), hashlib.sha256(), Cutter(), list[Chunk]()
 
     def keep(data: bytes) -> None:
+        if len(chunks) == lists.MAX_CHUNKS:  # content can be made to give chunks of the smallest size
+            raise TooLargeToChunk(name, None)
         chunks.append(Chunk(blob_id(data), len(data)))
         objects.put_chunk(chunks[-1].id, data)
 

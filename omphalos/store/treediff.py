@@ -4,6 +4,7 @@ Rules of this file: two nodes with one id are equal and are not opened; changes 
 once, so the same two trees give the same lines.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,7 @@ from typing import Literal
 from omphalos.format.ids import ObjectId
 from omphalos.format.tree import TreeEntry
 from omphalos.store.store import Store
-from omphalos.store.trees import load, sort_key
+from omphalos.store.trees import Load, load, sort_key
 
 Change = Literal["added", "removed", "modified", "typechange"]
 
@@ -35,27 +36,32 @@ def diff_trees(store: Store, a: ObjectId, b: ObjectId) -> Iterator[TreeChange]:
     Raises:
         ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``trees.load``.
     """
-    if a != b:
-        yield from _diff(store, load(store, a), load(store, b), "")
+    side = functools.partial(load, store)
+    yield from diff_roots((side, side), a, b)
 
 
-def diff_entries(store: Store, a: TreeEntry | None, b: TreeEntry | None, above: str = "") -> Iterator[TreeChange]:
+def diff_entries(
+    sides: tuple[Load, Load], a: TreeEntry | None, b: TreeEntry | None, above: str = ""
+) -> Iterator[TreeChange]:
     """Yield the changes from one entry to another of the same name; None where there is none.
 
     Args:
-        store: where the trees are.
+        sides: what returns the nodes of the old tree, and what those of the new one; their errors come out of here.
         a: the entry of the old tree.
         b: that of the new one.
         above: the path of the folder both stand in, with its final ``/``.
-
-    Raises:
-        ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``trees.load``.
     """
-    yield from _diff(store, () if a is None else (a,), () if b is None else (b,), above)
+    yield from _diff(sides, () if a is None else (a,), () if b is None else (b,), above)
+
+
+def diff_roots(sides: tuple[Load, Load], a: ObjectId, b: ObjectId) -> Iterator[TreeChange]:
+    """Yield the changes from one whole tree to another; ``sides`` as for ``diff_entries``."""
+    if a != b:
+        yield from _diff(sides, sides[0](a, None), sides[1](b, None), "")
 
 
 def _diff(
-    store: Store, before: tuple[TreeEntry, ...], after: tuple[TreeEntry, ...], above: str
+    sides: tuple[Load, Load], before: tuple[TreeEntry, ...], after: tuple[TreeEntry, ...], above: str
 ) -> Iterator[TreeChange]:
     old = {entry.name: entry for entry in before}
     new = {entry.name: entry for entry in after}
@@ -66,7 +72,7 @@ def _diff(
         if left == right:
             continue
         if key.endswith("/"):
-            yield from _diff(store, _below(store, left), _below(store, right), above + key)
+            yield from _diff(sides, _below(sides[0], left), _below(sides[1], right), above + key)
         elif left is None:
             yield TreeChange(above + name, "added", None, right)
         elif right is None:
@@ -75,5 +81,5 @@ def _diff(
             yield TreeChange(above + name, "modified" if left.kind == right.kind else "typechange", left, right)
 
 
-def _below(store: Store, entry: TreeEntry | None) -> tuple[TreeEntry, ...]:
-    return load(store, entry.id, entry.size) if entry is not None and entry.kind == "tree" else ()
+def _below(side: Load, entry: TreeEntry | None) -> tuple[TreeEntry, ...]:
+    return side(entry.id, entry.size) if entry is not None and entry.kind == "tree" else ()

@@ -6,8 +6,9 @@ the sum of what it holds, and a path was judged again as a whole, so a caller ma
 files: a folder without any file below it is not recorded.
 """
 
+import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -24,10 +25,12 @@ from omphalos.format.paths import (
     refusing,
     show,
 )
-from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, build_tree, decode_tree
+from omphalos.format.tree import EMPTY_TREE, TreeEntry, TreeError, TreeNode, build_tree, decode_tree, iter_tree
 from omphalos.store import folders, intake
 from omphalos.store.digests import hash_files
 from omphalos.store.store import Store
+
+Load = Callable[[ObjectId, int | None], tuple[TreeEntry, ...]]  # of a node by its id, and the size recorded for it
 
 MAX_FILES: Final = 2**24  # in one tree; without it a few small nodes could describe more files than a disk can hold
 
@@ -38,13 +41,13 @@ class DirectoryRefused(OmphalosError):
     kind: ClassVar[ErrorKind] = ErrorKind.USAGE
     id: ClassVar[str] = "badDirectory"
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: list[Finding], doing: str = "stored") -> None:
         first = findings[0]
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         super().__init__(
-            f"{first.path!r} cannot be stored: {first.id.value}: {first.id.description.lower().rstrip('.')}{more}",
-            hint="rename or remove it; only regular files with portable names can be stored",
-            undone="nothing was stored",
+            f"{first.path!r} cannot be {doing}: {first.id.value}: {first.id.description.lower().rstrip('.')}{more}",
+            hint="rename or remove it; a tree holds only regular files with portable names",
+            undone=f"nothing was {doing}",
         )
         self.findings = findings
         self.finding = first.id
@@ -66,10 +69,13 @@ def put_directory(store: Store, directory: Path) -> tuple[ObjectId, int]:
     The id depends on names and bytes alone, not on modes, times, links' counts or the order of the folder.
 
     Raises:
+        StoreInside: the folder holds the store, or is a part of it.
         DirectoryRefused: a link, a special file, or a name that breaks a path rule; nothing was stored.
         SourceChanged, SourceUnreadable: something changed while it was read, or could not be read.
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
     """
+    if folders.overlaps(store.root, directory):
+        raise folders.StoreInside(directory, "stored")
     return intake.put_folder(store.objects, directory, _judge_folder)
 
 
@@ -78,19 +84,41 @@ def hash_directory(directory: Path, store: Store | None = None) -> tuple[ObjectI
 
     With a ``store`` its stat cache is used: files that did not change since they were last hashed are not read.
     """
+    root, total = EMPTY_TREE, 0
+    for node in nodes_of(directory, store):
+        root, total = node.id, node.size  # the root comes last
+    return root, total
+
+
+def nodes_of(
+    directory: Path,
+    store: Store | None = None,
+    leave_out: Callable[[str], bool] = lambda _path: False,
+    doing: str = "hashed",
+) -> Iterator[TreeNode]:
+    """Yield the nodes of the tree that ``directory`` would be stored as, the root last; errors as ``hash_directory``.
+
+    Args:
+        directory: the folder; all of it is judged.
+        store: whose stat cache is used.
+        leave_out: says of a path that its file does not go into the tree.
+        doing: what messages call it.
+    """
     files: list[tuple[str, int]] = []
     fd = folders.open_root(directory)
     try:
         found = folders.survey(fd)
-        _judge_folder(found, set())
+        try:
+            _judge_folder(found, set())
+        except DirectoryRefused as refused:
+            raise DirectoryRefused(refused.findings, doing) from None
         _list_files(found, "", files)
-        ids = hash_files(fd, found, lambda _path, _size: True, store.objects.catalog if store is not None else None)
+        files = [(path, size) for path, size in files if not leave_out(path)]
+        catalog = store.objects.catalog if store is not None else None
+        ids = hash_files(fd, found, lambda path, _size: not leave_out(path), catalog)
     finally:
         os.close(fd)
-    root, total = EMPTY_TREE, 0
-    for node in build_tree((path, size, ids[path]) for path, size in files):
-        root, total = node.id, node.size  # the root comes last
-    return root, total
+    yield from iter_tree((path, size, ids[path]) for path, size in files)
 
 
 def put_paths(store: Store, files: Mapping[str, tuple[int, ObjectId]]) -> tuple[ObjectId, int]:
@@ -120,6 +148,11 @@ def load(store: Store, tree_id: ObjectId, size: int | None = None) -> tuple[Tree
     entries = decode_tree(store.objects.read("tree", tree_id))
     if size is not None and sum(entry.size for entry in entries) != size:
         raise TreeError(FindingId.SIZE_MISMATCH, "the sizes in a folder do not add up to the size recorded for it")
+    return in_path_order(entries)
+
+
+def in_path_order(entries: Iterable[TreeEntry]) -> tuple[TreeEntry, ...]:
+    """Return the entries of one node in the byte order of the paths they stand for."""
     return tuple(sorted(entries, key=sort_key))
 
 
@@ -165,14 +198,23 @@ def lookup(store: Store, tree_id: ObjectId, path: str) -> TreeEntry:
         PathMissing: the tree has no such path.
         ObjectMissing, ObjectDamaged, KindMismatch, TreeError: as for ``load``.
     """
+    return lookup_in(functools.partial(load, store), tree_id, path)
+
+
+def lookup_in(load_node: Load, tree_id: ObjectId, path: str) -> TreeEntry:
+    """Return the entry at ``path`` of a tree whose nodes ``load_node`` returns, with its errors.
+
+    Raises:
+        PathMissing: the tree has no such path.
+    """
     node, size = tree_id, None
     *above, last = path.split("/")
     for name in above:
-        entry = _entry(load(store, node, size), name, path)
+        entry = _entry(load_node(node, size), name, path)
         if entry.kind != "tree":
             raise PathMissing(path)
         node, size = entry.id, entry.size
-    return _entry(load(store, node, size), last, path)
+    return _entry(load_node(node, size), last, path)
 
 
 def _entry(entries: tuple[TreeEntry, ...], name: str, path: str) -> TreeEntry:

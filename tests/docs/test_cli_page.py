@@ -230,9 +230,12 @@ def test_the_how_to_finds_what_was_changed(store: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_commands_of_the_comparison(store: Path) -> None:
+def test_commands_of_the_comparison(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the how-to on comparing runs finds two runs different, and says in what."""
     said = {}
+    monkeypatch.chdir(tmp_path)
+    assert run(["checkout", "other", "received", "--store", str(store / "store")]) == 0
+    shutil.copy("received/exports/review_queue.csv", "queue.csv")
     for line in (line for block in blocks("sh", COMPARE) for line in block.splitlines()):
         with contextlib.redirect_stdout(io.StringIO()) as out:
             code = run([*shlex.split(line)[1:], "--store", str(store / "store")])
