@@ -84,7 +84,7 @@ def duplicates(con: Any, relation: str, contract: Contract, *, row: str, into: s
 def is_in_key_order(con: Any, relation: str, contract: Contract) -> bool:
     """Say whether the rows of ``relation``, as they stand, ascend strictly by key: then no key stands twice.
 
-    One pass that holds one row; a NULL in the key makes the answer no.
+    One pass that holds one row; where a NULL would have to be compared the answer is no.
     """
     before = ", ".join(f"lag({name}) over () as before_{n}" for n, name in enumerate(contract.key))
     after = ascends = ""

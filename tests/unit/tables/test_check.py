@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from omphalos.tables.check import duplicates, violations
+from omphalos.tables.check import duplicates, is_in_key_order, violations
 from omphalos.tables.contract import load_contract, parse_contract
 
 CONTRACT = parse_contract(
@@ -69,6 +69,55 @@ def test_the_first_of_equal_keys_stays() -> None:
     assert [(3, "id", "duplicateKey", "a"), (9, "id", "duplicateKey", "a")] == con.execute(
         "select * from rejects order by all"
     ).fetchall()
+
+
+PAIRS = parse_contract(
+    """
+table = "p"
+version = 1
+grain = "one row per (a, b)"
+key = ["a", "b"]
+column = [
+  { name = "a", kind = "text", about = "x" },
+  { name = "b", kind = "int", about = "x" },
+]
+""",
+    where="p",
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], True),
+        ([("a", 1)], True),
+        ([("a", 1), ("a", 2), ("b", 1)], True),
+        ([("a", 9), ("b", 1), ("b", 1)], False),
+        ([("a", 1), ("b", 2), ("a", 3)], False),
+        ([("a", 2), ("a", 1)], False),
+        ([("B", 1), ("a", 1), ("ä", 1)], True),
+        ([("a", 1), (None, 2), ("b", 1)], False),
+        ([("a", 1), ("a", None)], False),
+    ],
+)
+def test_whether_rows_ascend_by_their_key(rows: list[tuple[str | None, int | None]], expected: bool) -> None:
+    """Rows that stand strictly ascending by the whole key are told from rows of which one is out of place or twice."""
+    con = duckdb.connect()
+    con.execute("create table p (a varchar, b bigint)")
+    for row in rows:
+        con.execute("insert into p values (?, ?)", row)
+
+    assert expected == is_in_key_order(con, "p", PAIRS)
+
+
+def test_the_order_of_many_rows_is_seen_across_threads() -> None:
+    """One row out of place among more than a thread takes at once is found, and none where there is none."""
+    con = duckdb.connect(config={"threads": 4})
+    con.execute("create table p as select lpad(i::varchar, 8, '0') as a, i::bigint as b from range(600000) r(i)")
+    assert is_in_key_order(con, "p", PAIRS)
+
+    con.execute("update p set a = '00000000' where b = 599000")
+    assert not is_in_key_order(con, "p", PAIRS)
 
 
 def test_the_shipped_feed_contract_can_be_checked() -> None:
