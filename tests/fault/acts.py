@@ -6,7 +6,9 @@ with 3 after a typed error; anything else is a defect.
 """
 
 import contextlib
+import io
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,8 @@ FILES = {
     "large.bin": b"large " * 2000,
     "d/2.bin": b"2" * 3000,
 }
+BIG = random.Random(7).randbytes(700_000)
+EDITED = BIG[:300_000] + b"inserted" + BIG[300_000:]
 
 
 def say(*words: str) -> None:
@@ -95,6 +99,32 @@ def _before_gc(folder: Path) -> None:
             set_ref(store, f"tags/{turn}", tree)
 
 
+def _chunk(folder: Path) -> None:
+    """Cut a file that shares chunks with one that is there, then a stream that shares chunks with both."""
+    store = opened(folder)
+    with store.objects.batch():
+        new = store.objects.put_file(folder / "source" / "big", sha256=False, chunked=True)
+        tree, _ = put_paths(store, {"big": (new.size, new.id)})
+    set_ref(store, "tags/new", tree)
+    third = store.objects.put_stream(io.BytesIO(EDITED + b"end"), chunked=True)
+    set_ref(store, "tags/old", put_paths(store, {"big": (third.size, third.id)})[0])
+
+
+def _before_chunk(folder: Path) -> None:
+    store = opened(folder)
+    old = store.objects.put_stream(io.BytesIO(BIG), chunked=True)
+    set_ref(store, "tags/old", put_paths(store, {"big": (old.size, old.id)})[0])
+    write_source(folder, {"big": EDITED})
+
+
+def _before_unchunk(folder: Path) -> None:
+    """Two blobs share chunks, and one of them is needed no more."""
+    _before_chunk(folder)
+    _chunk(folder)
+    store = opened(folder)
+    store.refs.delete("tags/new", old=ANY)
+
+
 def _repair(folder: Path) -> None:
     good = Store.open(folder / "good")
     report = fsck(opened(folder), repair=[from_store(good)])
@@ -157,7 +187,9 @@ def _before_seal(folder: Path) -> None:
 
 ACTS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "put": (_before_put, _put),
+    "chunk": (_before_chunk, _chunk),
     "gc": (_before_gc, _gc),
+    "unchunk": (_before_unchunk, _gc),
     "repair": (_before_repair, _repair),
     "rebuild": (_before_gc, _rebuild),
     "checkout": (_before_checkout, _checkout),

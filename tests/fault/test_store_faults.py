@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import resource
 import signal
 from collections.abc import Callable
@@ -11,12 +12,14 @@ import pytest
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import ObjectId, blob_id
+from omphalos.store import chunking
 from omphalos.store.checkout import checkout
 from omphalos.store.durable import Disk, StoreFull, StoreIOError, StoreReadOnly
+from omphalos.store.fsck import fsck
 from omphalos.store.objects import ObjectMissing
-from omphalos.store.refs import RefConflict
+from omphalos.store.refs import ANY, RefConflict
 from omphalos.store.store import Store
-from omphalos.store.trees import put_directory, walk
+from omphalos.store.trees import lookup, put_directory, put_paths, walk
 from omphalos.testing.damage import lose
 
 CALLS = sorted(name for name in vars(Disk) if not name.startswith("_"))
@@ -143,6 +146,105 @@ def test_any_call_may_fail(tmp_path: Path, source: Path, number: int, error: typ
         assert assert_sound(root) == ["runs/r", "tags/t"]
         assert leftovers(root) == []
     assert failed > total * 3 // 4
+
+
+@pytest.fixture
+def in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file that is cut into a few chunks of up to 2,048 bytes."""
+    monkeypatch.setattr(chunking, "MIN_CHUNK", 64)
+    monkeypatch.setattr(chunking, "MAX_CHUNK", 2048)
+    (tmp_path / "big").write_bytes(random.Random(2).randbytes(9000))
+    return tmp_path / "big"
+
+
+def record_cut(root: Path, file: Path, disk: Disk) -> None:
+    """Put a file in chunks, twice: what is there already must not be promised before it is durable either."""
+    for name in ("a", "b"):
+        store = Store(root, disk=disk, pack_limit=100)
+        with store.objects.batch():
+            cut = store.objects.put_file(file, sha256=False, chunked=True)
+            tree, _ = put_paths(store, {"big": (cut.size, cut.id)})
+        store.refs.set(f"tags/{name}", tree, old=ANY)
+
+
+def assert_cut(root: Path, file: Path) -> list[str]:
+    """The store is sound, and what a ref leads to can be read whole; return the refs."""
+    names = assert_sound(root)
+    assert fsck(Store.open(root), workers=1).problems == []
+    store = Store.open(root)
+    for name in names:
+        tree = store.refs.get(name)
+        assert tree is not None
+        assert store.objects.read("blob", lookup(store, tree, "big").id) == file.read_bytes()
+    return names
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreIOError)])
+def test_any_call_of_a_chunked_put_may_fail(
+    tmp_path: Path, in_chunks: Path, number: int, error: type[StoreIOError]
+) -> None:
+    """Whichever call fails while a file is put in chunks: a typed error, no list without its chunks, a repeat works."""
+    total = count_calls(tmp_path, lambda root, disk: record_cut(root, in_chunks, disk))
+    assert len(list(Store.open(tmp_path / "counted").objects.lists.scan())) == 1
+    failed = 0
+    for at in range(total):
+        root = tmp_path / f"s{at}"
+        Store.init(root)
+        left = [at]
+
+        def before(name: str, args: tuple[object, ...], left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                raise OSError(number, os.strerror(number))
+
+        problem = outcome(lambda root=root, before=before: record_cut(root, in_chunks, hooked(before)))  # type: ignore[misc]
+        if problem is not None:
+            assert type(problem) is error
+            failed += 1
+        assert_cut(root, in_chunks)
+        record_cut(root, in_chunks, Quick())
+        assert assert_cut(root, in_chunks) == ["tags/a", "tags/b"]
+        assert leftovers(root) == []
+    assert failed > total * 2 // 3
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_chunked_put_killed_at_any_call(tmp_path: Path, in_chunks: Path, torn: bool) -> None:
+    """Killed at any call of a chunked put, the last write whole or half done: no list without its chunks."""
+    total = count_calls(tmp_path, lambda root, disk: record_cut(root, in_chunks, disk))
+    assert total > 20
+    for at in range(total):
+        root = tmp_path / f"s{at}"
+        Store.init(root)
+        status = child(lambda root=root, at=at: record_cut(root, in_chunks, killer(at, torn)))  # type: ignore[misc]
+        assert status == -signal.SIGKILL
+        assert assert_cut(root, in_chunks) in ([], ["tags/a"], ["tags/a", "tags/b"])
+        record_cut(root, in_chunks, Quick())
+        assert assert_cut(root, in_chunks) == ["tags/a", "tags/b"]
+        assert leftovers(root) == []
+
+
+def test_power_lost_at_a_list_of_chunks(tmp_path: Path, in_chunks: Path) -> None:
+    """When a list can become visible, its chunks and the folder of their segment are on the disk; so is it at a ref."""
+    root = tmp_path / "store"
+    Store.init(root)
+    model, seen = PowerModel(), list[str]()
+
+    def before(name: str, args: tuple[object, ...]) -> None:
+        model.before(name, args, root / "refs", lambda: seen.append("ref"))
+        if name == "rename" and "chunked" in Path(str(args[1])).parts:
+            seen.append("list")
+            assert not {path for path in model.loose if "packs" in path.parts}
+            segments = [path.stat() for path in (root / "objects" / "packs").iterdir()]
+            assert sum(segment.st_size for segment in segments) > in_chunks.stat().st_size  # all chunks are written
+            assert not {segment.st_ino for segment in segments} & model.dirty  # and synced
+        elif name == "rename" and (root / "refs") in Path(str(args[1])).parents:
+            assert not {
+                path for path in model.loose if (root / "objects") in path.parents and "quarantine" not in path.parts
+            }
+
+    record_cut(root, in_chunks, hooked(before))
+    assert seen == ["list", "ref", "ref"]
 
 
 def test_small_writes_lose_nothing(tmp_path: Path, source: Path) -> None:
