@@ -19,6 +19,7 @@ __all__ = ["REASONS", "CandidateReport", "MatchParams", "MatchParamsError", "Mat
 Con: TypeAlias = duckdb.DuckDBPyConnection
 
 _SCRATCH = (
+    "match_behind",
     "match_parties",
     "match_party_forms",
     "match_names",

@@ -21,6 +21,8 @@ import pyarrow as pa
 from omphalos.screening.match.integers import FULL, Ints, cut_by_cost, distinct, in_order, spans, starts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.tokens import Side, Tokens
+from omphalos.screening.normalize.behind import names_behind
+from omphalos.screening.normalize.mapping import map_distinct, map_forms
 
 FORM_CHARS = 512  # a form is compared up to here; the longest real list names stay below 350
 CHUNK = 1 << 16  # parties whose words are chosen at once
@@ -42,6 +44,7 @@ class CandidateReport:
     names_empty: int
     names_low: int
     tails_set_aside: int  # parties and names of which an address, a number or another party was set aside
+    names_behind: int  # names behind "c/o" and the like, compared as well
     forms_cut: int  # forms longer than FORM_CHARS, compared by their beginning
     words: int  # distinct words of both sides, neighbouring words written as one included
     words_alike: int  # pairs of a party's and a name's word that may stand for one another
@@ -86,7 +89,8 @@ def build_candidates(
             names=count("match_names"),
             names_empty=count("match_names", "core_form = ''"),
             names_low=count("match_names", "low AND core_form <> ''"),
-            tails_set_aside=count("match_parties", "tail <> ''") + count("match_names", "tail <> ''"),
+            tails_set_aside=count("match_parties", "tail <> '' AND NOT behind") + count("match_names", "tail <> ''"),
+            names_behind=count("match_parties", "behind"),
             forms_cut=count("match_party_forms", f"length(full_form) > {FORM_CHARS}")
             + count("match_names", f"length(full_form) > {FORM_CHARS}"),
             words=len(tokens.words),
@@ -117,18 +121,48 @@ _FORM_COLUMNS = """
 """
 
 
+def make_behind(con: Con, parties: str) -> None:
+    """Make ``match_behind``: the forms of the names behind "c/o" and the like in the cells of ``parties``.
+
+    One row per distinct such name of a party (party_id, country, name and the forms); most feeds have few, so only
+    cells that hold a slash or one of the words are looked at.
+    """
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE match_cells AS
+        SELECT party_id, country, name FROM {parties}
+        WHERE contains(name, '/') OR regexp_matches(name, '(?i)behalf|care')""")
+    map_distinct(
+        con, "match_behind_names", "SELECT DISTINCT name AS v FROM match_cells WHERE name IS NOT NULL",
+        pa.schema([("behind", pa.list_(pa.string()))]), lambda names: [[list(names_behind(name)) for name in names]],
+    )  # fmt: skip
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_cells AS
+        SELECT DISTINCT party_id, country, unnest(behind) AS name
+        FROM match_cells c JOIN match_behind_names b ON b.v = c.name""")
+    map_forms(con, "match_behind_forms", "SELECT DISTINCT name AS v FROM match_cells")
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE match_behind AS
+        SELECT c.party_id, c.country, c.name, f.* EXCLUDE (v)
+        FROM match_cells c JOIN match_behind_forms f ON f.v = c.name ORDER BY c.party_id, c.name""")
+    for table in ("match_cells", "match_behind_names", "match_behind_forms"):
+        con.execute(f"DROP TABLE temp.{table}")
+
+
 def _make_forms(con: Con) -> None:
     """Number the distinct party forms, the names and the distinct cores of both sides, in total orders."""
+    make_behind(con, "parties")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE match_parties AS
-        SELECT party_id, country, coalesce(tail_form, '') AS tail, {_FORM_COLUMNS} FROM parties""")
+        SELECT party_id, country, coalesce(tail_form, '') AS tail, false AS behind, {_FORM_COLUMNS} FROM parties
+        UNION ALL
+        SELECT party_id, country, tail_form, true, {_FORM_COLUMNS} FROM match_behind""")
     con.execute("""
         CREATE OR REPLACE TEMP TABLE match_party_forms AS
         SELECT row_number() OVER (ORDER BY full_form, core_form, legal_forms, script, low) - 1 AS form_no, *
         FROM (SELECT DISTINCT full_form, core_form, joined, legal_forms, script, low FROM match_parties)""")
     con.execute("""
         CREATE OR REPLACE TEMP TABLE match_parties AS
-        SELECT p.party_id, p.country, p.tail, f.form_no FROM match_parties p
+        SELECT p.party_id, p.country, p.tail, p.behind, f.form_no FROM match_parties p
         JOIN match_party_forms f USING (full_form, core_form, joined, legal_forms, script, low)""")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE match_names AS

@@ -26,6 +26,12 @@ REASONS: tuple[Reason, ...] = (
         "tail_differs",
     ),
     Reason(
+        "CARE_OF",
+        False,
+        "The name compared stands behind c/o, o/b of or on behalf of in the cell: it is not the party filed first.",
+        "behind",
+    ),
+    Reason(
         "COUNTRY_CONFLICT",
         True,
         "The party's country is known and is none of the countries of the listed entity.",

@@ -190,7 +190,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
             JOIN match_party_forms p USING (form_no) JOIN match_names n ON n.name_form = m.name_form
             WHERE NOT (n.craft AND instr(n.core_form, ' ') = 0 AND n.full_form <> p.full_form)),
         placed AS (
-            SELECT q.party_id, pairs.*, q.tail <> name_tail AS tail_differs,
+            SELECT q.party_id, pairs.*, q.behind, q.behind OR q.tail <> name_tail AS tail_differs,
                    CASE WHEN coalesce(q.country, '') = '' OR {listed} IS NULL THEN 'unknown'
                         WHEN q.country = r.country OR list_contains(string_split({listed}, ';'), q.country)
                         THEN 'support' ELSE 'conflict' END AS country_relation
@@ -212,7 +212,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
         best AS (
             SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}
             QUALIFY row_number() OVER (PARTITION BY party_id, entity_id
-                                       ORDER BY score_bp DESC, full_bp DESC, name_no) = 1)
+                                       ORDER BY score_bp DESC, full_bp DESC, name_no, behind, form_no) = 1)
         SELECT party_id, entity_id, name_no::BIGINT AS name_no, matched_name, name_kind, score_bp::BIGINT AS score_bp,
                row_number() OVER (PARTITION BY party_id
                                   ORDER BY score_bp DESC, full_bp DESC, entity_id)::BIGINT AS match_rank,

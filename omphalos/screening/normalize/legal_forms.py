@@ -68,6 +68,7 @@ class _LegalForms:
         words = data["words"]
         self.generic = frozenset(words["generic"].split())
         self.placeholders = frozenset(fold(text) for text in words["placeholders"])
+        self.marks = (tuple(words["care_of"]), tuple(words["care_of_slash"]))
         self.care_of = re.compile(rf"(?<= )(?:{'|'.join(words['care_of'])})(?= )")
         self.care_of_slash = re.compile(rf"(?<= )(?:{'|'.join(words['care_of_slash'])})(?= )")
         self.glued = tuple(words["glued"])
@@ -97,6 +98,9 @@ _TABLE: Final = _LegalForms()
 
 LEGAL_FORM_TOKENS: Final[tuple[str, ...]] = _TABLE.tokens
 """Every canonical token, sorted."""
+
+CARE_OF, CARE_OF_SLASH = _TABLE.marks
+"""What stands before another party of the same cell: as it is, and only where the cell has a slash."""
 
 
 def name_forms(name: str) -> NameForms:

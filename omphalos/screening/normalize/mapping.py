@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from omphalos.screening.normalize.legal_forms import name_forms
+
 BATCH_VALUES: Final = 65_536
 MAPPED: Final = "_mapped_batch"
 
@@ -43,3 +45,32 @@ def map_distinct(
         con.execute(f"INSERT INTO {table} SELECT * FROM {MAPPED}")
         con.unregister(MAPPED)
     con.execute(f"DROP TABLE {keys}")
+
+
+_FORMS: Final = pa.schema(
+    [
+        ("full_form", pa.string()),
+        ("core_form", pa.string()),
+        ("legal_forms", pa.string()),
+        ("script", pa.string()),
+        ("low_information", pa.int64()),
+        ("tail_form", pa.string()),
+    ]
+)
+
+
+def map_forms(con: Any, table: str, source: str) -> None:
+    """Make the temporary table ``table``: ``v``, and the comparison forms of each name that ``source`` selects."""
+
+    def convert(names: list[str]) -> list[list[Any]]:
+        found = [name_forms(name) for name in names]
+        return [
+            [forms.full for forms in found],
+            [forms.core for forms in found],
+            [forms.legal_forms for forms in found],
+            [forms.script for forms in found],
+            [forms.low_information for forms in found],
+            [forms.tail for forms in found],
+        ]
+
+    map_distinct(con, table, source, _FORMS, convert)

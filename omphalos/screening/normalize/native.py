@@ -1,8 +1,9 @@
 """Names in other scripts, spelled in Latin letters the way their bearers and English lists spell them.
 
 Rules of this file: words of the table (``native.toml``) are replaced, everything else stays for `text.fold` to
-transliterate; a run of Chinese characters the table does not know is read as one word (Han writes no spaces); the
-outcome is a pure function of the text. It is an interpretation, so it serves the core form only.
+transliterate; a run of Chinese characters the table does not know is read as one word (Han writes no spaces), by the
+sounds of foreign names where it consists of the characters that write them; the outcome is a pure function of the text.
+It is an interpretation, so it serves the core form only.
 
 Arabic script: the article before a word of the table is set apart; "Abd al-" and "-al-Din" and "-Allah" behind another
 word become ABDUL, UDDIN and ULLAH, which the matcher's lexicon knows in their other spellings.
@@ -38,12 +39,18 @@ _WORD: Final = 8  # characters of an unknown run that are read as one word; a lo
 
 @dataclass(frozen=True, slots=True)
 class NativeWords:
-    """``words``: unspaced text → Latin; ``longest``: characters of the longest; ``arabic``: plain word → Latin."""
+    """``words``: unspaced text → Latin; ``longest``: characters of the longest; ``arabic``: plain word → Latin.
+
+    ``transcribed``: Chinese character → the sound it stands for in foreign names; ``telling``: those that tell such a
+    name from a Chinese one; ``variants``: code of a character → code of its plain form.
+    """
 
     words: dict[str, str]
     longest: int
     arabic: dict[str, str]
     variants: dict[int, int]
+    transcribed: dict[str, str]
+    telling: frozenset[str]
 
 
 def native_words(kept: Iterable[str]) -> NativeWords:
@@ -61,7 +68,10 @@ def native_words(kept: Iterable[str]) -> NativeWords:
     arabic = {
         plain_arabic(spelling): latin for latin, spellings in data["arabic"].items() for spelling in spellings.split()
     }
-    return NativeWords(words, max(map(len, words)), arabic, variants)
+    sounds = dict(data["transcription"])
+    telling = frozenset(sounds.pop("telling"))
+    transcribed = {char: latin for latin, chars in sounds.items() for char in chars.split()}
+    return NativeWords(words, max(map(len, words)), arabic, variants, transcribed, telling)
 
 
 def plain_arabic(word: str) -> str:
@@ -78,29 +88,46 @@ def spell(name: str, table: NativeWords) -> str:
 
 
 def _spell_glued(run: str, table: NativeWords) -> str:
-    """Cut a run into words of the table, the longest first, and what lies between them."""
+    """Cut a run into words of the table, the longest first, and what lies between them.
+
+    A single character that stands in the middle of a foreign name is a part of that name, whatever it means alone.
+    """
     looked = run.translate(table.variants)
     parts: list[str] = []
     rest = place = 0
     while place < len(run):
         for length in range(min(table.longest, len(run) - place), 0, -1):
             latin = table.words.get(looked[place : place + length])
-            if latin is not None:
-                parts += [_unknown(run[rest:place]), latin]
+            if latin is not None and (length > 1 or not _inside_foreign(looked, rest, place, table)):
+                parts += [_unknown(run[rest:place], table), latin]
                 place = rest = place + length
                 break
         else:
             place += 1
-    parts.append(_unknown(run[rest:]))
+    parts.append(_unknown(run[rest:], table))
     return " ".join(part for part in parts if part)
 
 
-def _unknown(text: str) -> str:
+def _inside_foreign(run: str, begin: int, place: int, table: NativeWords) -> bool:
+    """Say whether the character at ``place`` goes on a foreign name that began at ``begin``."""
+    return (
+        place - begin >= 2
+        and run[place] in table.transcribed
+        and all(char in table.transcribed for char in run[begin:place])
+        and not table.telling.isdisjoint(run[begin:place])
+    )
+
+
+def _unknown(text: str, table: NativeWords) -> str:
     """Return text without words of the table: Chinese characters as one word, all else as it is."""
-    return _HAN_RUN.sub(lambda found: _syllables(found[0]), text)
+    return _HAN_RUN.sub(lambda found: _syllables(found[0], table), text)
 
 
-def _syllables(run: str) -> str:
+def _syllables(run: str, table: NativeWords) -> str:
+    plain = run.translate(table.variants)
+    told = sum(char in table.telling for char in plain)
+    if told and (len(run) > 2 or told == 2) and all(char in table.transcribed for char in plain):
+        return f" {''.join(table.transcribed[char] for char in plain)} "
     return run if len(run) > _WORD else f" {''.join(anyascii(char).strip() for char in run)} "
 
 

@@ -11,20 +11,9 @@ from blake3 import blake3
 
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening.job import ROLES
-from omphalos.screening.normalize.legal_forms import name_forms
-from omphalos.screening.normalize.mapping import map_distinct
+from omphalos.screening.normalize.mapping import map_distinct, map_forms
 
 PARTY_ID_DIGITS: Final = 20
-_FORM_FIELDS: Final = pa.schema(
-    [
-        ("full_form", pa.string()),
-        ("core_form", pa.string()),
-        ("legal_forms", pa.string()),
-        ("script", pa.string()),
-        ("low_information", pa.int64()),
-        ("tail_form", pa.string()),
-    ]
-)
 _FORM_COLUMNS: Final = "f.full_form, f.core_form, f.legal_forms, f.script, f.low_information, f.tail_form"
 
 
@@ -68,7 +57,7 @@ def build_parties(con: Any) -> None:
             f"two parties of this feed have the id {clash[0]}",
             hint="the feed was built to confuse them: compare the party names that share this id",
         )
-    _name_forms(con, "SELECT DISTINCT name AS v FROM _pairs")
+    map_forms(con, "_name_forms", "SELECT DISTINCT name AS v FROM _pairs")
     con.execute(
         f"CREATE OR REPLACE TABLE parties AS SELECT i.party_id, p.name, p.country, {_FORM_COLUMNS} "
         f"FROM _pairs p JOIN _party_ids i ON i.v = {key} JOIN _name_forms f ON f.v = p.name ORDER BY i.party_id"
@@ -88,27 +77,10 @@ def build_registry_forms(con: Any) -> None:
     Columns: entity_id, name_no, name_kind, name, full_form, core_form, legal_forms, script, low_information,
     tail_form.
     """
-    _name_forms(con, "SELECT DISTINCT name AS v FROM registry_names WHERE name IS NOT NULL")
+    map_forms(con, "_name_forms", "SELECT DISTINCT name AS v FROM registry_names WHERE name IS NOT NULL")
     con.execute(
         f"CREATE OR REPLACE TABLE registry_forms AS "
         f"SELECT n.entity_id, n.name_no, n.name_kind, n.name, {_FORM_COLUMNS} "
         "FROM registry_names n LEFT JOIN _name_forms f ON f.v = n.name ORDER BY n.entity_id, n.name_no"
     )
     con.execute("DROP TABLE _name_forms")
-
-
-def _name_forms(con: Any, source: str) -> None:
-    """Make the temporary table ``_name_forms``: v, and the forms of each name ``source`` selects."""
-
-    def convert(names: list[str]) -> list[list[Any]]:
-        found = [name_forms(name) for name in names]
-        return [
-            [forms.full for forms in found],
-            [forms.core for forms in found],
-            [forms.legal_forms for forms in found],
-            [forms.script for forms in found],
-            [forms.low_information for forms in found],
-            [forms.tail for forms in found],
-        ]
-
-    map_distinct(con, "_name_forms", source, _FORM_FIELDS, convert)

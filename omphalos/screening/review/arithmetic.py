@@ -68,7 +68,6 @@ def _by_name(match: Mapping[str, Any], entity_type: str, weights: Weights) -> li
         ("number_mismatch", weights.number_mismatch if "NUMBER_MISMATCH" in codes else 0),
         ("type_mismatch", weights.type_mismatch if entity_type in ("vessel", "aircraft") else 0),
         ("person_mismatch", weights.person_mismatch if person and "TYPE_MISMATCH" in codes else 0),
-        ("person_mismatch", weights.person_mismatch if entity_type == "person" and "TYPE_MISMATCH" in codes else 0),
         ("low_information", weights.low_information if "LOW_INFORMATION_NAME" in codes else 0),
         ("weak_alias", weights.weak_alias if match["name_kind"] == "weak" else 0),
         ("unequal", 0 if "EXACT" in codes and "ADDRESS_TAIL" not in codes else weights.unequal),

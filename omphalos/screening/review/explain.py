@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import duckdb
 
 from omphalos.format.errors import ErrorKind, OmphalosError
-from omphalos.screening.match.candidates import FORM_CHARS, build_candidates
+from omphalos.screening.match.candidates import FORM_CHARS, build_candidates, make_behind
 from omphalos.screening.match.facts import FACT_REASONS, FactReason, add_matches, load_facts, weigh_facts
 from omphalos.screening.match.fuzzy import EDIT, KINDS, PART, SOUND
 from omphalos.screening.match.integers import FULL
@@ -173,6 +173,7 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
     ) or {}  # fmt: skip
     review = _one(con, "SELECT * FROM recorded_review WHERE party_id = ? AND entity_id = ?", *pair) or {}
     again, tokens = _recompute(con, pair, params)
+    compared = _compared(con, pair[0], name) if "CARE_OF" in recorded["reasons"].split(";") else party
     weights = load_weights()
     facts = con.execute(
         "SELECT fact, kind, party_value, listed_value, strength_bp, detail FROM recorded_match_facts "
@@ -195,7 +196,7 @@ def _document(con: Con, pair: tuple[str, str], recorded: dict[str, Any], params:
             if code in _MEANING
         ],
         "facts": facts,
-        "tokens": _tokens(con, tokens, party, name),
+        "tokens": _tokens(con, tokens, compared, name),
         "features": [{"feature": key, "value_bp": value, "weight": weight} for key, value, weight in sums.features],
         "weights_version": weights.version,
         "arithmetic": {
@@ -258,6 +259,21 @@ def _recompute(con: Con, pair: tuple[str, str], params: MatchParams) -> tuple[di
     return again, candidates.tokens
 
 
+def _compared(con: Con, party: str, name: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the core of the name behind "c/o" that was compared: the best of them, as `score` chooses."""
+    found = _one(
+        con,
+        """
+        SELECT f.core_form FROM match_pairs m
+        JOIN match_parties p USING (form_no) JOIN match_party_forms f USING (form_no)
+        JOIN match_names n USING (name_form)
+        WHERE p.behind AND p.party_id = ? AND n.entity_id = ? AND n.name_no = ?
+        ORDER BY m.base_bp DESC, m.full_bp DESC, form_no LIMIT 1""",
+        party, name.get("entity_id"), name.get("name_no"),
+    )  # fmt: skip
+    return found or {"core_form": ""}
+
+
 def _make_parties(con: Con, party: str) -> None:
     """Make ``parties``: the party, and for each word that other parties may bear upon, one that uses it.
 
@@ -268,16 +284,19 @@ def _make_parties(con: Con, party: str) -> None:
     lexicon = load_lexicon()
     words = sorted({*lexicon.meaning, *lexicon.meaning.values()})
     two, three = "t[i] || t[i + 1]", "t[i] || t[i + 1] || t[i + 2]"
+    # A vessel is never compared by its name.
+    con.execute("""
+        CREATE TEMP VIEW named AS SELECT * FROM recorded_parties
+        WHERE party_id IN (SELECT party_id FROM recorded_shipment_parties WHERE role <> 'vessel')""")
+    make_behind(con, "named")
     con.execute(
         f"""
         CREATE TABLE parties AS
-        WITH named AS (  -- a vessel is never compared by its name
-            SELECT * FROM recorded_parties
-            WHERE party_id IN (SELECT party_id FROM recorded_shipment_parties WHERE role <> 'vessel')),
-        cores AS (
+        WITH cores AS (
             SELECT core_form, min(party_id) AS party_id, bool_or(party_id = $party) AS own,
                    string_split(left(core_form, {FORM_CHARS}), ' ')[1:{TOKENS}] AS t
-            FROM named WHERE core_form <> '' GROUP BY core_form),
+            FROM (SELECT core_form, party_id FROM named UNION ALL SELECT core_form, party_id FROM match_behind)
+            WHERE core_form <> '' GROUP BY core_form),
         used AS (
             SELECT party_id, own, 1 AS many, unnest(t) AS word FROM cores
             UNION ALL

@@ -17,6 +17,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     more = (
         ("S7", "Alder Holding", "DE", "811907980", "", "", "", ""),
         ("S8", "Zarvand Petrokimia", "IR", "10100999111", "", "", "Alder Holding", "9187629"),
+        ("S10", "Orient Cargo c/o Alder Holding", "DE", "", "", "", "", ""),
         ("S9", "Address 01", "HK", "", "", "Room 7, 12/F Fair Building, 44 Alder Street, Kowloon", "", ""),
     )
     return run_of(tmp_path_factory.mktemp("explain"), (*FEED, *more), LIST)
@@ -25,13 +26,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_match_is_explained(run: Path) -> None:
     """Each match, by name or beyond, is computed again to the recorded row, and its steps add up to its score."""
     matches = pq.read_table(run / "matches/party_matches.parquet").to_pylist()
-    facts = set()
+    facts, behind = set(), 0
     for match in matches:
         found = explain(run, match["party_id"], match["entity_id"], MatchParams(), Effort(1))
         assert found["recomputed"] == {"equal": True, "differing": []}, match
         assert sum(step["bp"] for step in found["arithmetic"]["steps"]) == match["score_bp"]
         assert {one["fact"] for one in found["facts"]} <= {reason["code"] for reason in found["reasons"]}
+        if "CARE_OF" in match["reasons"]:
+            behind += 1
+            assert [word["token"] for word in found["tokens"]["party"]] == ["ALDER", "HOLDING"]
         facts |= {(one["fact"], match["base_bp"] > 0) for one in found["facts"]}
+    assert behind == 1
     assert facts >= {
         ("IDENTIFIER", True),
         ("IDENTIFIER", False),

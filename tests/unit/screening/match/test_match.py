@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from omphalos.screening.match import MatchParams
+from omphalos.screening.match.params import load_weights
+from omphalos.screening.review.arithmetic import redo
 
 LOOSE = MatchParams(1, 1, 1)
 ROOT = Path(__file__).resolve().parents[4]
@@ -323,3 +325,54 @@ def test_a_listed_person_is_not_a_company(one_name):
     assert bare["against"] == ""
     assert firm["against"] == "TYPE_MISMATCH"
     assert body["score_bp"] - firm["score_bp"] == 1000
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Falcon Freight LLC c/o Zarvand Kolmer LLC",
+        "Falcon Freight LLC O/B OF Zarvand Kolmer LLC",
+        "Falcon Freight LLC on behalf of: Zarvand Kolmer LLC",
+        "Falcon Freight LLC c/o Orient Cargo c/o Zarvand Kolmer LLC",
+        "General Trading c/o Zarvand Kolmer LLC",
+        "c/o Zarvand Kolmer LLC",
+    ],
+)
+def test_a_party_behind_care_of_is_compared_and_said(one_name, cell):
+    """A listed party behind "c/o" or "o/b of" is found, CARE_OF says so, and it stays below a whole name."""
+    row = one_name(cell, "Zarvand Kolmer LLC").one()
+    assert row["reasons"] == "ADDRESS_TAIL;CARE_OF;EXACT"
+    assert row["score_bp"] == 9750
+
+
+def test_a_party_before_care_of_is_still_compared(match, world):
+    """Both parties of one cell meet their entities, and only the second match carries CARE_OF."""
+    entities = [
+        world("L:1", [("primary", "Falcon Freight")]),
+        world("L:2", [("primary", "Zarvand Kolmer")]),
+    ]
+    outcome = match(["Falcon Freight c/o Zarvand Kolmer"], entities)
+    assert {row["entity_id"]: "CARE_OF" in row["reasons"] for row in outcome.rows} == {"L:1": False, "L:2": True}
+    assert outcome.report.candidates.names_behind == 1
+    assert outcome.report.parties == 1
+
+
+def test_a_name_without_letters_behind_care_of_is_none(match, world):
+    """What has no letter or digit behind the mark is no name, and nothing is compared twice."""
+    outcome = match(["Falcon Freight c/o ---"], [world("L:1", [("primary", "Falcon Freight")])])
+    assert outcome.report.candidates.names_behind == 0
+
+
+@pytest.mark.parametrize(
+    ("party", "entity_type", "name"),
+    [
+        ("Zarvand Kolmer LLC", "person", "Zarvand Kolmer"),
+        ("Falcon Freight LLC c/o Zarvand Kolmer LLC", "person", "Zarvand Kolmer"),
+        ("Zarvand Kolmer LLC", "vessel", "Zarvand Kolmer Star"),
+        ("Zarvnad Kolmer 7", "organization", "Zarvand Kolmer 9"),
+    ],
+)
+def test_the_arithmetic_redone_by_hand_gives_the_score(one_name, party, entity_type, name):
+    """The steps of an explanation add up to the score, whatever qualifiers hold."""
+    row = one_name(party, name, entity_type=entity_type).one()
+    assert redo(row, entity_type, load_weights(), 1).score_bp == row["score_bp"]

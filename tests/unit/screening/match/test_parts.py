@@ -115,12 +115,12 @@ def test_codes_are_listed_in_order_and_empty_where_none_holds():
     """The SQL gives sorted codes joined by a semicolon, and empty text for none."""
     columns = ["country_relation", "name_kind", "equal_full", "extra", "joined", "legal_differs", "low", "numbers"]
     columns += ["reordered", "scripts_differ", "craft", "typo", "reworded", "sound", "person", "party_has_form"]
-    columns += ["tail_differs"]
+    columns += ["tail_differs", "behind"]
     with duckdb.connect() as con:
         kinds = [f"{column} {'TEXT' if i < 2 else 'BOOL'}" for i, column in enumerate(columns)]
         con.execute(f"CREATE TABLE t ({', '.join(kinds)})")
-        con.execute("INSERT INTO t VALUES ('conflict', 'weak', " + ", ".join(["true"] * 15) + ")")
-        con.execute("INSERT INTO t VALUES ('unknown', 'alias', " + ", ".join(["false"] * 15) + ")")
+        con.execute("INSERT INTO t VALUES ('conflict', 'weak', " + ", ".join(["true"] * 16) + ")")
+        con.execute("INSERT INTO t VALUES ('unknown', 'alias', " + ", ".join(["false"] * 16) + ")")
         every, none = con.execute(f"SELECT {codes_sql()}, {codes_sql(against_only=True)} FROM t").fetchall()
     assert every[0].split(";") == [reason.code for reason in REASONS if reason.code != "COUNTRY_SUPPORT"]
     assert every[1].split(";") == [reason.code for reason in REASONS if reason.against]
