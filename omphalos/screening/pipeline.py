@@ -66,6 +66,7 @@ WAREHOUSE_TABLES: Final = (
     "review",
 )
 DEFAULT_CURRENCY: Final = "XXX"  # ISO 4217: no currency is involved
+QUERY_SECONDS: Final = 3600  # of each query of a run: whether a run ends well must not depend on a busy hour
 
 PARQUET: Final = "application/vnd.apache.parquet"
 CSV: Final = "text/csv; charset=utf-8"
@@ -374,7 +375,7 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
     for file, contract in pairs:
         recorded = tables_of_run[contract.table]
         if contract.view and recorded is not None:
-            _hold_view(contract, {c.table: f for f, c in pairs if f != file}, recorded, resources)
+            _hold_view(contract, {c.table: f for f, c in pairs if f != file}, recorded, resources, scratch)
             written[contract.table] = recorded
     done.files.append(PayloadFile(path, "warehouse", SQLITE))
     held = [
@@ -388,7 +389,7 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
 
 def _briefing(run: Path, queries: tuple[str, ...], resources: Resources, done: Screening, warnings: list[str]) -> None:
     """Answer the queries that the job names, and write the briefing."""
-    limits = QueryLimits(threads=resources.threads, memory_limit=resources.memory_limit)
+    limits = QueryLimits(QUERY_SECONDS, threads=resources.threads, memory_limit=resources.memory_limit)
     catalog = load_catalog()
     tables = run_tables(run)
     if queries:
@@ -413,9 +414,16 @@ def _briefing(run: Path, queries: tuple[str, ...], resources: Resources, done: S
     done.files.append(PayloadFile(briefing.PATH, "report", briefing.MEDIA_TYPE))
 
 
-def _hold_view(contract: Contract, files: Mapping[str, Path], recorded: TableFile, resources: Resources) -> None:
+def _hold_view(
+    contract: Contract, files: Mapping[str, Path], recorded: TableFile, resources: Resources, scratch: Path
+) -> None:
     """Refuse a view of the warehouse file that does not give as many rows as the table it stands for."""
-    with duckdb.connect(config={"threads": resources.threads, "memory_limit": resources.memory_limit}) as con:
+    config = {
+        "threads": resources.threads,
+        "memory_limit": resources.memory_limit,
+        "temp_directory": str(scratch / "view-spill"),
+    }
+    with duckdb.connect(config=config) as con:
         for name, file in files.items():
             con.execute(f"create view {name} as select * from read_parquet({quote(str(file))})")
         rows = _count(con, f"select count(*) from ({contract.view})")
