@@ -127,14 +127,17 @@ def _default_statement(root: Path, run_id: str, now: datetime) -> Path | None:
 
 def _write(target: Path, data: bytes) -> None:
     """Write a new file, whole or not at all; one that is there is left alone."""
+    from omphalos.store.newfile import AlreadyThere, write_new
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".statement-") as new:
-            new.write(data)
-            new.flush()
-            os.fsync(new.fileno())
-            os.fchmod(new.fileno(), 0o644)
-            os.link(new.name, target)
+        write_new(target, data)
+    except AlreadyThere as error:
+        raise StatementInTheWay(
+            f"'{target}' exists already",
+            hint="give another file with --statement",
+            undone="the run was certified, but no statement was written",
+        ) from error
     except OSError as error:
         raise StatementInTheWay(
             f"{target} cannot be written: {os.strerror(error.errno or 0).lower()}",

@@ -1,10 +1,8 @@
 """``omphalos prove``: show that one file belongs to a run, without the rest of the run."""
 
-import os
-
 import click
 
-from omphalos.cli.main import App, NoSuchFile, Verb
+from omphalos.cli.main import App, Verb
 
 
 @click.command(
@@ -24,10 +22,10 @@ def command(app: App, name: str, path: str, output: str | None, statement: str |
     from omphalos.format.proof import encode_proof
     from omphalos.runs.lookup import resolve_run
     from omphalos.runs.prove import prove, read_statement
-    from omphalos.runs.sign import write_new
+    from omphalos.store.newfile import require_absent, write_new
 
-    if output is not None and os.path.lexists(app.path(output)):
-        raise NoSuchFile(f"'{output}' is there already", hint="a proof is never written over; choose another name")
+    if output is not None:
+        require_absent(app.path(output))
     run = resolve_run(app.store(), name)
     envelope = read_statement(app.existing(statement), run.manifest) if statement is not None else None
     data = encode_proof(prove(run.manifest, path, envelope))

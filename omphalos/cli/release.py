@@ -1,11 +1,9 @@
 """``omphalos release``: bundles: runs in one file, for somebody without a network."""
 
-import os
-
 import click
 
 from omphalos.cli.exits import Exit
-from omphalos.cli.main import App, NoSuchFile, Verb, VerbGroup
+from omphalos.cli.main import App, Verb, VerbGroup
 from omphalos.cli.output import human_size
 
 
@@ -34,10 +32,10 @@ def build(app: App, names: tuple[str, ...], output: str) -> None:
     """
     from omphalos.runs.bundle import build_bundle, read_attestations
     from omphalos.runs.lookup import resolve_run
+    from omphalos.store.newfile import require_absent
 
     path = app.path(output)
-    if os.path.lexists(path):
-        raise NoSuchFile(f"'{path.name}' is there already", hint="a bundle is never written over; choose another name")
+    require_absent(path)
     store = app.store()
     runs = {}
     for name in names:

@@ -1,5 +1,7 @@
 """``omphalos report``: the briefing of a run, one HTML page that stands alone."""
 
+import os
+
 import click
 
 from omphalos.cli.main import App, Verb
@@ -32,6 +34,7 @@ def command(app: App, name: str, output: str | None) -> None:
     from omphalos.format.ids import from_hex
     from omphalos.runs.derived import asked_of
     from omphalos.runs.lookup import resolve_run
+    from omphalos.store.newfile import AlreadyThere, write_new
 
     store = app.store()
     run = asked_of(store, resolve_run(store, name))
@@ -41,15 +44,15 @@ def command(app: App, name: str, output: str | None) -> None:
     data = store.objects.read("blob", from_hex(page.blake3))
     if output is not None:
         path = app.path(output)
+        hint = "remove it, or name another file"
         try:
-            with path.open("xb") as stream:
-                stream.write(data)
-        except FileExistsError as error:
+            write_new(path, data)
+        except AlreadyThere as error:
             if not path.is_file() or path.read_bytes() != data:
-                hint = "remove it, or name another file"
-                raise ReportInTheWay(f"{output} is there already and is another file", hint=hint) from error
+                raise ReportInTheWay(f"'{output}' is there already and is another file", hint=hint) from error
         except OSError as error:
-            raise ReportInTheWay(f"{output} cannot be written: {str(error.strerror).lower()}") from error
+            reason = os.strerror(error.errno or 0).lower()
+            raise ReportInTheWay(f"'{output}' cannot be written: {reason}", hint="name another file") from error
     if app.out.json:
         members = {"run_id": run.run_id, "path": output, "blake3": page.blake3, "size": page.size}
         app.out.document("omphalos.report/1", members)

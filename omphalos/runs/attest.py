@@ -212,7 +212,7 @@ def new_key(private: Path) -> PublicKey:
     _create(private, data, 0o600)
     try:
         _create(public, dsse.encode_public_key(raw), 0o644)
-    except OSError:
+    except BaseException:
         private.unlink()
         raise
     return PublicKey(dsse.keyid_of(raw), raw)
@@ -226,7 +226,7 @@ def _create(path: Path, data: bytes, mode: int) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(descriptor)
-    except OSError:
+    except BaseException:
         path.unlink()
         raise
 

@@ -5,7 +5,6 @@ announce, nothing is written, and memory is bounded by the index, the manifests 
 no time, no user, no path of the machine.
 """
 
-import contextlib
 import hashlib
 import io
 import os
@@ -48,8 +47,8 @@ from omphalos.runs.sign import NotSound
 from omphalos.runs.verdict import Findings, Verdict
 from omphalos.runs.verify import open_plain, parse_manifest, touched
 from omphalos.store import durable
-from omphalos.store.durable import DISK
 from omphalos.store.folders import FILE_FLAGS
+from omphalos.store.newfile import new_file
 from omphalos.store.store import Store
 
 BUFFER: Final = 1 << 20
@@ -424,34 +423,22 @@ def build_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], pat
         path: the file.
 
     Raises:
+        AlreadyThere: there is something at ``path``.
         NotSound: what the store gave does not verify.
         StoreFull, StoreReadOnly, StoreIOError: it cannot be written.
         ObjectMissing, ObjectDamaged, KindMismatch, ManifestError, TooLargeToBundle: as ``write_bundle``.
     """
-    temporary = path.with_name(f".{path.name}.{durable.temporary_name()}")
-    with durable.translated("writing the bundle"):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                members, size = write_bundle(store, runs, descriptor)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            verdict = verify_bundle(temporary)
-            if verdict.word != "verified":
-                first = f": {verdict.findings[0].id.value}" if verdict.findings else ""
-                raise NotSound(f"the bundle is {verdict.word}{first}", hint="'omphalos fsck' looks at the whole store")
-            with temporary.open("rb") as stream:
-                blake, sha = blake3(), hashlib.sha256()
-                while chunk := stream.read(BUFFER):
-                    blake.update(chunk)
-                    sha.update(chunk)
-            temporary.rename(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        durable.sync_folder(DISK, path.parent)
+    with durable.translated("writing the bundle"), new_file(path) as (descriptor, temporary):
+        members, size = write_bundle(store, runs, descriptor)
+        verdict = verify_bundle(temporary)
+        if verdict.word != "verified":
+            first = f": {verdict.findings[0].id.value}" if verdict.findings else ""
+            raise NotSound(f"the bundle is {verdict.word}{first}", hint="'omphalos fsck' looks at the whole store")
+        with temporary.open("rb") as stream:
+            blake, sha = blake3(), hashlib.sha256()
+            while chunk := stream.read(BUFFER):
+                blake.update(chunk)
+                sha.update(chunk)
     return Built(members, size, blake.hexdigest(), sha.hexdigest())
 
 

@@ -75,15 +75,25 @@ def rerun(run: Path, work: Path, method: str, scene: Scene, memory: str, progres
         with process:
             try:
                 for line in process.stdout or ():
-                    answer = json.loads(line)
-                    if "stage" in answer:
-                        progress(answer["stage"])
+                    said_now = _said(line)
+                    answer = said_now or answer
+                    if "stage" in said_now:
+                        progress(said_now["stage"])
                 code = process.wait()
             finally:
                 process.kill()
     if not answer.get("done"):
         raise _failure(answer, code, said)
     return str(answer["locale"])
+
+
+def _said(line: bytes) -> dict[str, Any]:
+    """Return what a line says; nothing where it is none of ours, because a library wrote to standard output."""
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _failure(answer: dict[str, Any], code: int, said: Path) -> RerunFailed:

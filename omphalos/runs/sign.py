@@ -4,7 +4,6 @@ Rules of this file: nothing is signed that does not verify; a statement that is 
 written is durable before it has its name.
 """
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from omphalos.runs.attest import about, attest, file_name, public_of, seal
 from omphalos.runs.verify import verify_directory
 from omphalos.store import durable
 from omphalos.store.durable import DISK
+from omphalos.store.newfile import write_new
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -102,24 +102,3 @@ def _check(statement: bytes, manifest: bytes, run: Manifest) -> None:
     predicate = said.predicate or {}
     if said.predicate_type != dsse.RECOMPUTATION_PREDICATE or not subjects or predicate["runId"] != run.run_id:
         raise NotOfThisRun("the statement is not about a certification of this run", hint=hint, undone=undone)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not be there, whole or not at all: synced under another name, then given its own.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{durable.temporary_name()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        temporary.rename(path)
-        durable.sync_folder(DISK, path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

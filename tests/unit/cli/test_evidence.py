@@ -111,7 +111,7 @@ def test_a_bundle(call: "Call", store: Path, first: str, key: str, monkeypatch: 
     call("release", "build", first, "-o", "signed.omphalos")
     assert call("release", "verify", "signed.omphalos", "--key", "office.key.pub").code == 0
     again = call("release", "build", first, "-o", "one.omphalos", "--json")
-    assert (again.code, again.failure["id"]) == (2, "noSuchFile")
+    assert (again.code, again.failure["id"]) == (2, "alreadyThere")
     assert sorted(path.name for path in Path().glob(".*omphalos*")) == []
 
 

@@ -175,6 +175,22 @@ def test_a_method_that_changes_under_way_is_refused(tmp_path: Path) -> None:
         rerun(tmp_path / "run", tmp_path / "work", "00" * 32, around, "1GiB", lambda _: None)
 
 
+def test_what_a_library_prints_is_not_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines on standard output that are none of ours are passed over, wherever they stand."""
+    program = tmp_path / "python"
+    noise = ("hello", "[1]", "9" * 5_000, "[" * 5_000, "\\377")
+    lines = [*noise, '{"stage": "match"}', *noise, '{"done": true, "locale": "C"}', *noise]
+    program.write_text("#!/bin/sh\n" + "".join(f"printf '%b\\n' '{line}'\n" for line in lines))
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    for folder in ("run", "work"):
+        (tmp_path / folder).mkdir()
+    around = scene(frozenset(), HERE, Surroundings(), tmp_path)
+    stages: list[str] = []
+    assert rerun(tmp_path / "run", tmp_path / "work", "00" * 32, around, "1GiB", stages.append) == "C"
+    assert stages == ["match"]
+
+
 def test_an_execution_that_fails_says_nothing_about_the_run(recorded: Recorded, tmp_path: Path) -> None:
     """With too little memory there is no verdict, the hint says what to give, and nothing is left behind."""
     store, run = _run(recorded[0])
