@@ -49,7 +49,7 @@ type Input struct {
 type Environment struct {
 	Python, Platform, Locale, Timezone string
 	CPUCount                           uint64
-	Packages                           string // JSON, checked: what is only spelled again is not kept in memory
+	Packages                           string // JSON, checked; nothing is asked of it
 }
 
 // File is one file of the run; Table is nil where it is none.
@@ -73,7 +73,7 @@ type Reports struct{ Matching, Policy, Scoring, Validation *string }
 // Release stands in the manifest of a release bundle only.
 type Release struct {
 	BundleID, Created, Of string
-	Contents, Signers     string // JSON, checked, as of packages
+	Contents, Signers     string // JSON, checked
 	Policy                *string
 }
 
@@ -100,11 +100,11 @@ func Decode(text string, emit paths.Emit) *Manifest {
 		say(fault.ID, fault.Detail)
 		return nil
 	}
-	d := decoder{schema.NewDecoder(text)}
+	d := decoder{Decoder: schema.NewDecoder(text)}
 	m := d.manifest()
 	switch {
 	case d.Report(schemaName, findings.ManifestSchema, say):
-	case !spells(m, text):
+	case d.nulls || !strictjson.Spelled(text):
 		say(findings.ManifestNotCanonical, "not the one spelling of its content")
 	default:
 		return m
@@ -113,7 +113,17 @@ func Decode(text string, emit paths.Emit) *Manifest {
 }
 
 // decoder reads a manifest by its schema.
-type decoder struct{ schema.Decoder }
+type decoder struct {
+	schema.Decoder
+	nulls bool // a member that may be missing was null, which the one spelling leaves out
+}
+
+// absent reads null in place of a member that may be missing, and says whether it was that.
+func (d *decoder) absent() bool {
+	null := d.Null()
+	d.nulls = d.nulls || null
+	return null
+}
 
 var manifestKeys = []string{
 	"artifacts", "control", "created", "environment", "merkle_root", "name", "plan", "release", "reports", "run_id",
@@ -270,16 +280,16 @@ func (d *decoder) files(where string) []File {
 			case "size":
 				f.Size = d.Count(key)
 			case "fingerprint":
-				if !d.Null() {
+				if !d.absent() {
 					table().Fingerprint = d.Digest(key)
 				}
 			case "rows":
-				if !d.Null() {
+				if !d.absent() {
 					rows := d.Count(key)
 					table().Rows = &rows
 				}
 			case "key":
-				if !d.Null() {
+				if !d.absent() {
 					table().Key = d.columns()
 				}
 			}

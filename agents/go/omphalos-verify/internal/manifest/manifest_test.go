@@ -51,11 +51,6 @@ func TestExample(t *testing.T) {
 			t.Errorf("%s is %s, not %s", word, got, v.Get(word))
 		}
 	}
-	var again strings.Builder
-	Spell(m, func(piece string) bool { again.WriteString(piece); return true })
-	if again.String() != text {
-		t.Error("it is written otherwise")
-	}
 }
 
 // Each edit of the manifest of the page is found, with everything that follows from it.
@@ -167,47 +162,4 @@ func TestConformance(t *testing.T) {
 			t.Errorf("%.80s: %q, not %s", row[1], got, want)
 		}
 	}
-}
-
-// No text makes the reader panic; what it takes is spelled as it is.
-func FuzzManifest(f *testing.F) {
-	text := example(f)
-	f.Add(text)
-	f.Add(strings.Replace(text, "\"release\": null", "\"release\": {\n    \"bundle_id\": \"b\",\n    \"contents\": [],\n    \"created\": \"\",\n    \"of\": \""+strings.Repeat("0", 64)+"\",\n    \"policy\": null,\n    \"signers\": [\n      \"s\"\n    ]\n  }", 1))
-	f.Add(`{"schema":"omphalos.manifest/1"}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		silent := func(findings.ID, string, string) {}
-		m := Decode(text, silent)
-		if m == nil {
-			return
-		}
-		m.Check(silent)
-		var again strings.Builder
-		Spell(m, func(piece string) bool { again.WriteString(piece); return true })
-		if again.String() != text {
-			t.Error("taken, and spelled otherwise")
-		}
-	})
-}
-
-// No edit of a good manifest makes the reader panic; what it takes is spelled as it is.
-func FuzzEdits(f *testing.F) {
-	text := example(f)
-	f.Add(uint(0), uint(0), "")
-	for _, word := range []string{"config.json", "null", "daily", "sha256", "[\n"} {
-		f.Add(uint(strings.Index(text, word)), uint(len(word)), word+"x")
-	}
-	f.Fuzz(func(t *testing.T, at, cut uint, put string) {
-		at %= uint(len(text))
-		edited := text[:at] + put + text[at+min(cut, uint(len(text))-at):]
-		silent := func(findings.ID, string, string) {}
-		m := Decode(edited, silent)
-		if m == nil {
-			return
-		}
-		m.Check(silent)
-		if !spells(m, edited) {
-			t.Error("taken, and spelled otherwise")
-		}
-	})
 }

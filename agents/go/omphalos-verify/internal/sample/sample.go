@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
-	"strings"
 
 	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/manifest"
@@ -56,7 +55,5 @@ func Leaf(f manifest.File) []byte {
 
 // Text returns the one spelling of a manifest.
 func Text(m *manifest.Manifest) string {
-	var text strings.Builder
-	manifest.Spell(m, func(piece string) bool { text.WriteString(piece); return true })
-	return text.String()
+	return spelled(document(m), "\n") + "\n"
 }

@@ -18,6 +18,7 @@ import (
 	"omphalos.invalid/agents/go/omphalos-verify/internal/ids"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/manifest"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/merkle"
+	"omphalos.invalid/agents/go/omphalos-verify/internal/sample"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/target"
 	"omphalos.invalid/agents/go/omphalos-verify/internal/tree"
 )
@@ -66,9 +67,7 @@ func (r *run) seal() {
 	m.Plan.Config = m.Artifacts[0].BLAKE3
 	m.Plan.ID = m.PlanID()
 	m.RunID = m.Name + "-" + m.Plan.ID[:12]
-	var text strings.Builder
-	manifest.Spell(m, func(piece string) bool { text.WriteString(piece); return true })
-	r.write(manifest.FileName, text.String())
+	r.write(manifest.FileName, sample.Text(m))
 }
 
 // newRun makes a good run of these files.
