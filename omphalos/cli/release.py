@@ -30,7 +30,7 @@ def build(app: App, names: tuple[str, ...], output: str) -> None:
 
     The bundle is verified before it gets its name.
     """
-    from omphalos.runs.bundle import build_bundle, read_attestations
+    from omphalos.runs.bundle_build import build_bundle, read_attestations
     from omphalos.runs.lookup import resolve_run
     from omphalos.store.newfile import require_absent
 

@@ -98,7 +98,8 @@ def _is_file(path: Path) -> bool:
 
 def _verdicts(app: App, name: str, deep: bool, keys: Sequence[Any]) -> list[Checked]:
     from omphalos.runs.lookup import name_run, ref_of
-    from omphalos.runs.verify import verify_directory, verify_recorded
+    from omphalos.runs.verify import verify_directory
+    from omphalos.runs.verify_recorded import verify_recorded
     from omphalos.store.names import UnknownName
     from omphalos.store.store import StoreMissing
 

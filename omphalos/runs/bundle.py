@@ -1,8 +1,7 @@
-"""Bundles: runs in one file, written the same whatever the surroundings, and verified in one pass without extraction.
+"""Reading bundles: runs in one file, verified in one pass without extraction (``bundle_build`` writes them).
 
 Rules of this file: ``docs/format/bundle.md``. Every byte of a bundle is hostile: nothing is read that the index did not
-announce, nothing is written, and memory is bounded by the index, the manifests and the nodes. What is written holds
-no time, no user, no path of the machine.
+announce, nothing is written, and memory is bounded by the index, the manifests and the nodes.
 """
 
 import hashlib
@@ -10,66 +9,33 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from blake3 import blake3
-
 from omphalos.format.bundle import (
     BLOCK,
-    END,
     INDEX,
-    MAX_ATTESTATIONS,
-    MAX_MEMBER,
-    MAX_STATEMENT,
     ArchiveError,
-    Attestation,
     BundledRun,
     Index,
     Member,
     check_index,
     decode_index,
-    encode_index,
-    header,
     padding,
     read_header,
 )
 from omphalos.format.closed import ClosedError
-from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
-from omphalos.format.ids import Kind, ObjectId, from_hex, hasher
-from omphalos.format.manifest import ATTESTATIONS, Artifact, Manifest, check_manifest, decode_manifest, payload_files
-from omphalos.format.paths import check_path, refusing
+from omphalos.format.ids import Kind, ObjectId, hasher
+from omphalos.format.manifest import Artifact, check_manifest, decode_manifest, payload_files
 from omphalos.format.tree import TreeEntry, TreeError, decode_tree, iter_tree
-from omphalos.runs.attest import SUFFIX, About, PublicKey, about, judge_statement, missing
+from omphalos.runs.attest import About, PublicKey, about, judge_statement, missing
+from omphalos.runs.filecheck import open_plain, parse_manifest, touched
 from omphalos.runs.sign import NotSound
 from omphalos.runs.verdict import Findings, Verdict
-from omphalos.runs.verify import open_plain, parse_manifest, touched
-from omphalos.store import durable
-from omphalos.store.folders import FILE_FLAGS
-from omphalos.store.newfile import new_file
-from omphalos.store.store import Store
 
 BUFFER: Final = 1 << 20
-_KINDS: Final[Mapping[str, Kind]] = {"manifests": "run", "nodes": "tree", "payload": "blob", "statements": "blob"}
-
-
-class TooLargeToBundle(OmphalosError):
-    """A run holds something that no bundle can."""
-
-    kind = ErrorKind.USAGE
-    id = "tooLargeToBundle"
-
-
-class BadAttestation(OmphalosError):
-    """A file among a run's attestations cannot go into a bundle."""
-
-    kind = ErrorKind.USAGE
-    id = "badAttestation"
-
-
-# -- verifying
+KINDS: Final[Mapping[str, Kind]] = {"manifests": "run", "nodes": "tree", "payload": "blob", "statements": "blob"}
 
 
 def verify_bundle(path: str | Path, *, keys: Sequence[PublicKey] = ()) -> Verdict:
@@ -182,7 +148,7 @@ class _Reading:
         read_header(self._stream.read(BLOCK), name, member.size, self._place)
         folder, oid = name.split("/")
         keep = folder in ("manifests", "nodes") or (folder == "statements" and bool(self._keys))
-        blake, sha, left, kept = hasher(_KINDS[folder]), hashlib.sha256(), member.size, bytearray()
+        blake, sha, left, kept = hasher(KINDS[folder]), hashlib.sha256(), member.size, bytearray()
         while left:
             chunk = self._stream.read(min(BUFFER, left))
             if not chunk:
@@ -305,9 +271,6 @@ class _Reading:
         self.signed = set.intersection(*every) if every else set()
 
 
-# -- taking objects out
-
-
 def from_bundle(path: Path) -> Callable[[ObjectId], BinaryIO | None]:
     """Return a source of objects for the repair of a store: those of a bundle, and the tree nodes of its payload.
 
@@ -351,165 +314,3 @@ def from_bundle(path: Path) -> Callable[[ObjectId], BinaryIO | None]:
         return cast("BinaryIO", taken)
 
     return find
-
-
-# -- writing
-
-
-@dataclass
-class _Plan:
-    """What goes into a bundle: members by name, with where their bytes are."""
-
-    members: dict[str, Member] = field(default_factory=dict)
-    small: dict[str, bytes] = field(default_factory=dict)  # bytes at hand
-
-    def add(self, name: str, size: int, sha256: str) -> None:
-        if size > MAX_MEMBER:
-            raise TooLargeToBundle(f"{name} has {size} bytes, and a bundle holds files below 8 GiB")
-        self.members[name] = Member(name, size, sha256)
-
-    def keep(self, folder: str, data: bytes) -> str:
-        """Add a member whose bytes are at hand; return its id."""
-        state = hasher(_KINDS[folder])
-        state.update(data)
-        oid = state.hexdigest()
-        self.add(f"{folder}/{oid}", len(data), hashlib.sha256(data).hexdigest())
-        self.small[f"{folder}/{oid}"] = data
-        return oid
-
-
-def read_attestations(run_directory: Path) -> dict[str, bytes]:
-    """Return the attestations in a run directory by name; none where there is no such folder.
-
-    Raises:
-        BadAttestation: one is no file, too large, or has a name no bundle takes; or there are too many.
-    """
-    folder = run_directory / ATTESTATIONS
-    if not folder.is_dir():
-        return {}
-    found: dict[str, bytes] = {}
-    for name in sorted(os.listdir(folder)):
-        if not name.endswith(SUFFIX):
-            continue
-        if refusing(check_path(name)) or len(found) == MAX_ATTESTATIONS:
-            raise BadAttestation(f"{name!r} cannot go into a bundle", hint="rename it, or take it away")
-        try:
-            with os.fdopen(os.open(folder / name, FILE_FLAGS), "rb") as stream:
-                data = stream.read(MAX_STATEMENT + 1)
-        except OSError as error:
-            raise BadAttestation(f"{name!r} cannot be read: {os.strerror(error.errno or 0).lower()}") from error
-        if len(data) > MAX_STATEMENT:
-            raise BadAttestation(f"{name!r} is larger than an attestation may be")
-        found[name] = data
-    return found
-
-
-@dataclass(frozen=True)
-class Built:
-    """A bundle that was written: members, bytes, and its digests, which stand outside it."""
-
-    members: int
-    size: int
-    blake3: str
-    sha256: str
-
-
-def build_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], path: Path) -> Built:
-    """Write a bundle to ``path``, which must not be there: whole, synced and verified before it has its name.
-
-    Args:
-        store: where the runs are.
-        runs: run object → its attestations by name.
-        path: the file.
-
-    Raises:
-        AlreadyThere: there is something at ``path``.
-        NotSound: what the store gave does not verify.
-        StoreFull, StoreReadOnly, StoreIOError: it cannot be written.
-        ObjectMissing, ObjectDamaged, KindMismatch, ManifestError, TooLargeToBundle: as ``write_bundle``.
-    """
-    with durable.translated("writing the bundle"), new_file(path) as (descriptor, temporary):
-        members, size = write_bundle(store, runs, descriptor)
-        verdict = verify_bundle(temporary)
-        if verdict.word != "verified":
-            first = f": {verdict.findings[0].id.value}" if verdict.findings else ""
-            raise NotSound(f"the bundle is {verdict.word}{first}", hint="'omphalos fsck' looks at the whole store")
-        with temporary.open("rb") as stream:
-            blake, sha = blake3(), hashlib.sha256()
-            while chunk := stream.read(BUFFER):
-                blake.update(chunk)
-                sha.update(chunk)
-    return Built(members, size, blake.hexdigest(), sha.hexdigest())
-
-
-def write_bundle(store: Store, runs: Mapping[ObjectId, Mapping[str, bytes]], descriptor: int) -> tuple[int, int]:
-    """Write a bundle of runs to an open file; return the number of members and of bytes written.
-
-    Args:
-        store: where the runs are.
-        runs: run object → its attestations by name.
-        descriptor: an empty file, open for writing; after an error it holds bytes that must not be used.
-
-    Raises:
-        ObjectMissing, ObjectDamaged, KindMismatch: the store has not all of a run.
-        ManifestError: a run's manifest cannot be read.
-        TooLargeToBundle: a file has 8 GiB or more.
-    """
-    plan, listed = _Plan(), []
-    for oid, attestations in runs.items():
-        manifest = _add_run(store, oid, plan)
-        items = tuple(Attestation(name, plan.keep("statements", data)) for name, data in sorted(attestations.items()))
-        listed.append(BundledRun(manifest.run_id, oid.hex(), items))
-    members = tuple(plan.members[name] for name in sorted(plan.members))
-    index = encode_index(Index("omphalos.bundle/1", tuple(sorted(listed, key=lambda run: run.run_id)), members))
-    written = _put(descriptor, header(INDEX, len(index)), index, bytes(padding(len(index))))
-    for member in members:
-        written += _put(descriptor, header(member.name, member.size))
-        if member.name in plan.small:
-            size = _put(descriptor, plan.small[member.name])
-        else:
-            size = store.objects.copy_to(from_hex(member.name.split("/")[1]), descriptor)
-        if size != member.size:  # the manifest says otherwise than the store
-            raise TooLargeToBundle(f"{member.name} has {size} bytes and is recorded with {member.size}")
-        written += size + _put(descriptor, bytes(padding(size)))
-    return len(members) + 1, written + _put(descriptor, END)
-
-
-def _add_run(store: Store, oid: ObjectId, plan: _Plan) -> Manifest:
-    data = store.objects.read("run", oid)
-    manifest = decode_manifest(data)
-    plan.keep("manifests", data)
-    for file in (*manifest.artifacts, *manifest.control):
-        plan.add(f"payload/{file.blake3}", file.size, file.sha256)
-    todo = [from_hex(manifest.plan.method)]
-    while todo:
-        node = todo.pop()
-        if f"nodes/{node.hex()}" in plan.members:
-            continue
-        raw = store.objects.read("tree", node)
-        plan.keep("nodes", raw)
-        for entry in decode_tree(raw):
-            if entry.kind == "tree":
-                todo.append(entry.id)
-            elif f"payload/{entry.id.hex()}" not in plan.members:
-                plan.add(f"payload/{entry.id.hex()}", entry.size, _sha256(store, entry.id))
-    return manifest
-
-
-def _sha256(store: Store, oid: ObjectId) -> str:
-    state = hashlib.sha256()
-    with store.objects.open(oid) as stream:
-        while chunk := stream.read(BUFFER):
-            state.update(chunk)
-    return state.hexdigest()
-
-
-def _put(descriptor: int, *parts: bytes) -> int:
-    written = 0
-    for data in parts:
-        view = memoryview(data)
-        while view:
-            count = os.write(descriptor, view)
-            view = view[count:]
-            written += count
-    return written

@@ -20,8 +20,8 @@ from omphalos.format.manifest import Artifact, Manifest, encode_manifest
 from omphalos.format.merkle import artifact_leaf, inclusion_proof, leaf_hash
 from omphalos.format.proof import MAX_BYTES, NAME, SCHEMA, Proof, ProvenArtifact, check_proof, decode_proof
 from omphalos.runs.attest import PublicKey, judge_envelope, missing
+from omphalos.runs.filecheck import digest, judge_digests, open_plain, touched
 from omphalos.runs.verdict import Findings, Verdict
-from omphalos.runs.verify import digest, judge_digests, open_plain, touched
 
 FILE: Final = "file"
 

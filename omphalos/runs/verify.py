@@ -1,53 +1,50 @@
-"""Verify a run: recompute everything it claims, from its directory or from the store, and say what was not checked.
+"""Verify a run directory: recompute everything it claims, and say what was not checked.
 
 Rules of this file: nothing is imported, extracted or followed; each file is read once, from one descriptor, up to
-the size recorded for it; both recorded digests must match, and two that disagree about the same bytes are a
-finding of their own; a file nothing records is a finding wherever it lies. Findings carry the ids of
+the size recorded for it (`filecheck`); a file nothing records is a finding wherever it lies. Findings carry the ids of
 ``docs/findings.md`` and are sorted. What cannot be read makes the verdict incomplete, never positive.
 """
 
 import errno
-import functools
-import hashlib
 import os
 import stat
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from omphalos.format.dsse import MAX_BYTES as MAX_ENVELOPE
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.format.findings import Finding, FindingId
-from omphalos.format.ids import ObjectId, from_hex, hasher, object_id, to_hex
+from omphalos.format.ids import ObjectId, object_id, to_hex
 from omphalos.format.manifest import (
     ATTESTATIONS,
     FILE_NAME,
     MAX_BYTES,
     Artifact,
     Manifest,
-    ManifestError,
     check_manifest,
-    decode_manifest,
     is_reserved,
 )
 from omphalos.format.paths import MAX_COMPONENTS, check_path, refusing
 from omphalos.runs.attest import MAX_FILES, SUFFIX, About, PublicKey, about, judge_statement, missing
+from omphalos.runs.filecheck import (
+    CHANGED_KIND,
+    GONE,
+    NOT_THERE,
+    digest,
+    judge_digests,
+    open_below,
+    parse_manifest,
+    read_bounded,
+    touched,
+)
 from omphalos.runs.verdict import Findings, Verdict
-from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS
-from omphalos.store.names import RUNS
-from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
-from omphalos.store.refs import RefDamaged
-from omphalos.store.store import Store
-from omphalos.store.trees import walk
+from omphalos.store.folders import FOLDER_FLAGS
 
-BUFFER: Final = 1 << 18  # near the core for both digests
 SMALL: Final = 1 << 17  # below this, handing a file to another thread costs more than hashing it
 READERS: Final = 2
-CHANGED_KIND: Final = "it changed its kind while the folder was read"
-_GONE: Final = (errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO)
-_NOT_A_FOLDER: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class NoRunDirectory(OmphalosError):
@@ -55,13 +52,6 @@ class NoRunDirectory(OmphalosError):
 
     kind = ErrorKind.NOT_FOUND
     id = "noRunDirectory"
-
-
-class NoSuchThing(OmphalosError):
-    """What was named for verification is no file, or no store."""
-
-    kind = ErrorKind.NOT_FOUND
-    id = "noSuchThing"
 
 
 def verify_directory(path: Path, *, expected: ObjectId | None = None, keys: Sequence[PublicKey] = ()) -> Verdict:
@@ -81,7 +71,7 @@ def verify_directory(path: Path, *, expected: ObjectId | None = None, keys: Sequ
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
             found.add(FindingId.SYMLINK_ENTRY, ".", "the run directory itself is a symbolic link")
-        elif isinstance(error, OSError) and error.errno not in _NOT_A_FOLDER:
+        elif isinstance(error, OSError) and error.errno not in NOT_THERE:
             found.unread(".")
         else:
             raise NoRunDirectory(f"no run directory: {path}", hint="name a folder that holds manifest.json") from error
@@ -136,43 +126,6 @@ def _read_manifest(root: int, found: Findings) -> bytes | None:
     return read_bounded(root, FILE_NAME, MAX_BYTES, FILE_NAME, found)
 
 
-def read_bounded(root: int, path: str, limit: int, name: str, found: Findings) -> bytes | None:
-    """Return a whole file below an open folder, unless it is longer than ``limit``, or changes; say so at ``name``."""
-    try:
-        descriptor = _open_below(root, path)
-        try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                found.add(FindingId.TOCTOU, name, CHANGED_KIND)
-                return None
-            if before.st_size > limit:
-                found.add(FindingId.JSON_TOO_LARGE, name, f"{before.st_size} bytes")
-                return None
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                data = stream.read(before.st_size + 1)
-            if len(data) != before.st_size or touched(before, os.fstat(descriptor)):
-                found.add(FindingId.TOCTOU, name, "it changed while it was read")
-                return None
-            return data
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno in _GONE:
-            found.add(FindingId.TOCTOU, name, CHANGED_KIND)
-        else:
-            found.unread(name)
-        return None
-
-
-def parse_manifest(data: bytes, found: Findings) -> Manifest | None:
-    """Return the manifest in ``data``; where it is none, say why, and return None."""
-    try:
-        return decode_manifest(data)
-    except ManifestError as error:
-        found.extend(error.findings)
-        return None
-
-
 def _usable(manifest: Manifest, said: Iterable[Finding]) -> dict[str, Artifact]:
     """Return path → record of every file that may be looked up; of records with one path the first counts.
 
@@ -224,7 +177,7 @@ class _Survey:
         try:
             inner = os.open(name, FOLDER_FLAGS, dir_fd=folder)
         except OSError as error:
-            if error.errno in _GONE:
+            if error.errno in GONE:
                 self._found.add(FindingId.TOCTOU, path, CHANGED_KIND)
             else:
                 self._unread(path)
@@ -338,7 +291,7 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None
         What was found, or ``None`` if the file cannot be read.
     """
     try:
-        descriptor = _open_below(root, on_disk)
+        descriptor = open_below(root, on_disk)
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
@@ -351,173 +304,7 @@ def _check_file(root: int, file: Artifact, on_disk: str) -> list[Finding] | None
         finally:
             os.close(descriptor)
     except OSError as error:
-        return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)] if error.errno in _GONE else None
+        return [Finding(FindingId.TOCTOU, file.path, CHANGED_KIND)] if error.errno in GONE else None
     if size != file.size or touched(before, after):
         return [Finding(FindingId.TOCTOU, file.path, "it changed while it was read")]
     return judge_digests(file, blake, sha)
-
-
-def open_plain(path: str | Path, name: str, found: Findings) -> int | None:
-    """Open a file the caller named, without following or waiting; return None where a finding says why not.
-
-    Raises:
-        NoSuchThing: there is nothing, or a folder.
-    """
-    try:
-        mode = os.lstat(path).st_mode
-        if stat.S_ISREG(mode):
-            descriptor = os.open(path, FILE_FLAGS)
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISREG(mode):
-                return descriptor
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno not in _NOT_A_FOLDER:
-            found.unread(name)
-            return None
-        raise NoSuchThing(f"no such file: {path}", hint="name a file") from error
-    if stat.S_ISDIR(mode):
-        raise NoSuchThing(f"{path} is a folder", hint="name a file")
-    found.add(FindingId.SYMLINK_ENTRY if stat.S_ISLNK(mode) else FindingId.SPECIAL_FILE, name, "it is not a file")
-    return None
-
-
-def touched(before: os.stat_result, after: os.stat_result) -> bool:
-    """Say whether a file was written to between two looks at it."""
-    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    )
-
-
-def _open_below(root: int, path: str) -> int:
-    """Open a file below an open folder, each component without following links; return its descriptor."""
-    *folders, name = path.encode().split(b"/")
-    at = root
-    try:
-        for folder in folders:
-            inner = os.open(folder, FOLDER_FLAGS, dir_fd=at)
-            if at != root:
-                os.close(at)
-            at = inner
-        return os.open(name, FILE_FLAGS, dir_fd=at)
-    finally:
-        if at != root:
-            os.close(at)
-
-
-def digest(source: int | BinaryIO, limit: int) -> tuple[int, str, str]:
-    """Return (bytes read, BLAKE3, SHA-256) of a descriptor or stream, reading at most a byte more than ``limit``."""
-    blake, sha, left = hasher("blob"), hashlib.sha256(), limit + 1
-    read = functools.partial(os.read, source) if isinstance(source, int) else source.read
-    while left and (chunk := read(min(BUFFER, left))):
-        left -= len(chunk)
-        blake.update(chunk)
-        sha.update(chunk)
-    return limit + 1 - left, blake.hexdigest(), sha.hexdigest()
-
-
-def judge_digests(file: Artifact, blake: str, sha: str) -> list[Finding]:
-    """Compare two digests with the recorded ones."""
-    if (blake == file.blake3) != (sha == file.sha256):
-        said = "blake3 matches and sha256 does not" if blake == file.blake3 else "sha256 matches and blake3 does not"
-        return [Finding(FindingId.HASH_DISAGREE, file.path, said)]
-    if blake != file.blake3:
-        return [Finding(FindingId.HASH_MISMATCH, file.path, f"blake3 {blake[:12]}, recorded {file.blake3[:12]}")]
-    return []
-
-
-def verify_recorded(store: Store, ref: str, run: ObjectId) -> Verdict:
-    """Verify a run as the store holds it: run object, manifest, tree, method, and every blob, all hashed again.
-
-    Args:
-        store: the store.
-        ref: the name of the run's ref, or the text the run was named by.
-        run: the id of the run object.
-    """
-    found = Findings()
-    manifest = None
-    try:
-        manifest = parse_manifest(store.objects.read("run", run), found)
-    except OmphalosError as error:
-        _object_finding(error, ref, found)
-    if manifest is None:
-        return found.verdict(ref, None, 0, 0)
-    found.extend(check_manifest(manifest))
-    if ref.startswith(RUNS) and ref.removeprefix(RUNS) != manifest.run_id:
-        found.add(FindingId.REF_MISMATCH, ref, f"the manifest says {manifest.run_id}")
-    _check_tree(store, manifest, found)
-    _check_method(store, manifest, found)
-    files = (*manifest.artifacts, *manifest.control)
-    with ThreadPoolExecutor(READERS) as pool:
-        results = pool.map(lambda file: _check_blob(store, file), files)
-        for file, findings in zip(files, results, strict=True):
-            if findings is None:
-                found.unread(file.path)
-            else:
-                found.extend(findings)
-    return found.verdict(ref, manifest, len(files), sum(file.size for file in files))
-
-
-def _check_tree(store: Store, manifest: Manifest, found: Findings) -> None:
-    """Compare the tree the manifest names, node by node, with the artifacts it lists."""
-    listed = {file.path: (file.size, file.blake3) for file in manifest.artifacts}
-    try:
-        stored = {path: (size, to_hex(oid)) for path, size, oid in walk(store, from_hex(manifest.tree))}
-    except OmphalosError as error:
-        _object_finding(error, "tree", found)
-        return
-    for path in sorted(listed.keys() ^ stored.keys()):
-        found.add(FindingId.FILE_MISSING if path in listed else FindingId.FILE_EXTRA, path, "in the stored tree")
-    for path in sorted(listed.keys() & stored.keys()):
-        if listed[path] != stored[path]:
-            found.add(FindingId.TREE_MISMATCH, path, "the stored tree and the manifest differ")
-
-
-def _check_method(store: Store, manifest: Manifest, found: Findings) -> None:
-    """Hash the recorded method again, so that the code that made the run can be read with confidence."""
-    try:
-        for path, _, oid in walk(store, from_hex(manifest.plan.method)):
-            try:
-                store.objects.check(oid, "blob")
-            except OmphalosError as error:
-                _object_finding(error, f"method/{path}", found)
-    except OmphalosError as error:
-        _object_finding(error, "method", found)
-
-
-def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
-    try:
-        with store.objects.open(from_hex(file.blake3)) as stream:
-            size, blake, sha = digest(stream, file.size)
-    except ObjectMissing:
-        return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])]
-    except ObjectDamaged:
-        return [Finding(FindingId.OBJECT_DAMAGED, file.path, file.blake3[:12])]
-    except OSError:
-        return None
-    if blake != file.blake3 and size == file.size and sha != file.sha256:
-        return [Finding(FindingId.OBJECT_DAMAGED, file.path, f"blake3 {blake[:12]}, id {file.blake3[:12]}")]
-    if size != file.size:
-        return [Finding(FindingId.SIZE_MISMATCH, file.path, f"recorded {file.size} bytes")]
-    return judge_digests(file, blake, sha)
-
-
-def _object_finding(error: OmphalosError, path: str, found: Findings) -> None:
-    """Turn an error of the store into a finding, or into something that could not be read."""
-    known: tuple[tuple[type[OmphalosError], FindingId], ...] = (
-        (ObjectMissing, FindingId.OBJECT_MISSING),
-        (KindMismatch, FindingId.TYPE_MISMATCH),
-        (ObjectDamaged, FindingId.OBJECT_DAMAGED),
-        (RefDamaged, FindingId.REF_MALFORMED),
-    )
-    for kind, identifier in known:
-        if isinstance(error, kind):
-            found.add(identifier, path, error.message)
-            return
-    finding = getattr(error, "finding", None)
-    if isinstance(finding, FindingId):
-        found.add(finding, path, error.message)
-    else:
-        found.unread(path)

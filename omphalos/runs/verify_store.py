@@ -18,8 +18,8 @@ from omphalos.format.ids import KINDS, Kind, hasher, object_id
 from omphalos.format.manifest import MAX_BYTES, ManifestError, decode_manifest
 from omphalos.format.paths import MAX_COMPONENTS, check_path, refusing
 from omphalos.format.tree import TreeError, decode_tree
+from omphalos.runs.filecheck import NoSuchThing
 from omphalos.runs.verdict import Findings, Verdict
-from omphalos.runs.verify import NoSuchThing
 from omphalos.store.chunked import MAX_LIST, ChunkList
 from omphalos.store.chunked import decode as decode_list
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from omphalos.runs.building import PREFIX
-from omphalos.runs.verify import verify_directory, verify_recorded
+from omphalos.runs.verify import verify_directory
+from omphalos.runs.verify_recorded import verify_recorded
 from omphalos.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,8 @@ from omphalos.format.ids import ObjectId, blob_id
 from omphalos.runs.deep import deepen
 from omphalos.runs.execute import Outcome
 from omphalos.runs.verdict import MAX_FINDINGS, Findings, Verdict
-from omphalos.runs.verify import NoRunDirectory, verify_directory, verify_recorded
+from omphalos.runs.verify import NoRunDirectory, verify_directory
+from omphalos.runs.verify_recorded import verify_recorded
 from omphalos.store.store import Store
 from omphalos.testing.damage import flip, lose
 
