@@ -75,6 +75,7 @@ class _Intake:
         self._objects = objects
         self._now = objects.file_time()
         self._epoch = objects.catalog.ask(lambda index: index.epoch())
+        self._sure = not objects.is_wary  # what was there at this epoch is there, and stays
         self._known: dict[bytes, Rows] = {}
         self._new: dict[bytes, bytes] = {}
         self._fresh: list[tuple[bytes, Rows]] = []
@@ -144,7 +145,8 @@ class _Intake:
     def _files(self, fd: int, folder: Folder, path: str, rows: Rows, known: Rows | None) -> None:
         found: Iterable[Row | None] = itertools.repeat(None)
         if known is not None:
-            if (known.names, known.stats, known.epoch) == (rows.names, rows.stats, self._epoch) and all(known.packed):
+            same = (known.names, known.stats, known.epoch) == (rows.names, rows.stats, self._epoch)
+            if same and self._sure and all(known.packed):
                 rows.ids, rows.packed = known.ids, known.packed
                 return
             if known.names == rows.names:
@@ -200,7 +202,7 @@ class _Intake:
 
     def _still(self, oid: ObjectId, packed: bool, epoch: int, size: int) -> bool:
         """Say whether the store holds an object that it held at ``epoch``."""
-        if packed and epoch == self._epoch:
+        if packed and self._sure and epoch == self._epoch:
             return True
         return self._objects.present(oid, size)
 

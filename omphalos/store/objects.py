@@ -196,6 +196,11 @@ class ObjectStore(ObjectReader):
                     self._append(0, oid, data)
         return b"\1" * len(blobs)
 
+    @property
+    def is_wary(self) -> bool:
+        """Whether gc may take objects that are there: each must then be asked for (``present``), inside a batch."""
+        return self._condemned
+
     def is_packed(self, oid: ObjectId) -> bool:
         """Say whether an object that was just put lies in a segment."""
         return oid in self._pending or self.catalog.ask(lambda index: index.get(oid)) is not None

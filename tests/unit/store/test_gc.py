@@ -91,6 +91,34 @@ def test_a_put_resurrects(two: tuple[Store, ObjectId, ObjectId], tmp_path: Path)
     assert everything(Store.open(store.root), drop) == 20_000 * 5 + 20
 
 
+def test_a_writer_that_stays_defers_again(two: tuple[Store, ObjectId, ObjectId]) -> None:
+    """Gc after gc frees nothing while the writer that was there when the set was written is still at work."""
+    store, _, _ = two
+    store.objects.end_lease()
+    writer = Store.open(store.root)
+    writer.objects.begin()
+    for _ in range(3):
+        report = gc(Store.open(store.root))
+        assert (report.freed, len(report.deferred), report.leases) == ([], 6, 1)
+    writer.objects.end_lease()
+    assert len(gc(Store.open(store.root)).freed) == 6
+
+
+def test_what_is_put_again_waits_for_its_ref(two: tuple[Store, ObjectId, ObjectId], tmp_path: Path) -> None:
+    """What is condemned and put again stays while its writer is at work, also before a ref leads to it."""
+    store, _, drop = two
+    store.objects.end_lease()
+    blocker = Store.open(store.root)
+    blocker.objects.begin()
+    gc(Store.open(store.root))
+    writer = Store.open(store.root)
+    put_directory(writer, tmp_path / "drop")
+    blocker.objects.end_lease()
+    assert gc(Store.open(store.root)).freed == []
+    writer.refs.set("tags/again", drop, old=None)
+    assert everything(Store.open(store.root), drop) == 20_000 * 5 + 20
+
+
 def test_older_condemned_go_beside_a_new_writer(two: tuple[Store, ObjectId, ObjectId]) -> None:
     """Writers that began after the set was written do not keep gc from sweeping it."""
     store, _, _ = two
