@@ -411,3 +411,12 @@ def test_a_manifest_of_many_artifacts() -> None:
     manifest = sealed(files)
     assert decode_manifest(encode_manifest(manifest)) == manifest
     assert check_manifest(manifest) == []
+
+
+def test_one_digest_has_one_size(good: Manifest) -> None:
+    """Two files with the same digests and different sizes are found, though each digest by itself agrees."""
+    first, second = artifact("x/a", b"same"), artifact("x/b", b"same")
+    config = next(a for a in good.artifacts if a.role == "config")
+    twin = sealed([config, first, msgspec.structs.replace(second, size=5)])
+    assert ("hashDisagree", "x/b") in found(twin)
+    assert "hashDisagree" not in {finding for finding, _ in found(sealed([config, first, second]))}

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from omphalos.format.findings import Finding, FindingId
-from omphalos.format.paths import check_component, check_path, check_path_bytes, check_paths, safe_name
+from omphalos.format.paths import all_plain, check_component, check_path, check_path_bytes, check_paths, safe_name
 
 F = FindingId
 
@@ -191,3 +191,24 @@ def test_safe_names_keep_apart_what_replacing_would_join() -> None:
     """Two names that differ only in what must be replaced do not become one."""
     assert safe_name("a?b.csv") != safe_name("a*b.csv")
     assert safe_name("x" * 300) != safe_name("x" * 301)
+
+
+@pytest.mark.parametrize(
+    ("names", "plain"),
+    [
+        ((), True),
+        (("a", "b"), True),
+        (("A", "b"), True),
+        (("a", "A"), False),
+        (("b", "Ab", "aB"), False),
+        (("a", "b."), False),
+        (("a", "con"), False),
+        (("a", "b/c"), False),
+        (("a", "é"), False),
+        (("a" * 255,), True),
+        (("a" * 256,), False),
+    ],
+)
+def test_the_quick_look_at_a_folder(names: tuple[str, ...], plain: bool) -> None:
+    """Names that collide by case, or of which one may break a rule, are not passed by the quick look."""
+    assert all_plain(names) is plain

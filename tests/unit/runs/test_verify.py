@@ -501,3 +501,19 @@ def test_deep_verification_opens_the_warehouse(run_directory: Path) -> None:
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
         tables = {name for (name,) in db.execute("select name from sqlite_master where type in ('table', 'view')")}
     assert {"trade_feed", "registry", "entity_matches", "entity_scores", "entity_exposure"} <= tables
+
+
+def test_a_damaged_method_is_found_in_the_store(copy: Recorded) -> None:
+    """A file of the recorded method that was changed or lost is found where the store's record is verified."""
+    from omphalos.format.ids import from_hex
+    from omphalos.store.names import read_run
+    from omphalos.store.trees import walk
+
+    store = Store.open(copy[0])
+    method = from_hex(read_run(store, copy[1].run).plan.method)
+    path, _, oid = next(iter(walk(store, method)))
+    flip(store, oid)
+    assert ("objectDamaged", f"method/{path}") in _ids(verify_recorded(store, "latest", copy[1].run))
+    other = next(oid for name, _, oid in walk(store, method) if name != path)
+    lose(store, other)
+    assert "objectMissing" in {name for name, _ in _ids(verify_recorded(store, "latest", copy[1].run))}

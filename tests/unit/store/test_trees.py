@@ -260,3 +260,15 @@ def test_a_missing_or_damaged_node_is_found(store: Store, tmp_path: Path) -> Non
     with pytest.raises(ObjectMissing):
         list(walk(store, tree))
     assert object_id("tree", b"\x90") == EMPTY_TREE
+
+
+def test_a_walk_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree of as many files as a walk may give is walked; one more is a typed error."""
+    monkeypatch.setattr(trees, "MAX_FILES", 3)
+    oid = store.objects.put("blob", b"x")
+    full, _ = put_paths(store, {f"f{n}": (1, oid) for n in range(3)})
+    assert len(list(walk(store, full))) == 3
+    more, _ = put_paths(store, {f"d/f{n}": (1, oid) for n in range(4)})
+    with pytest.raises(TreeError) as caught:
+        list(walk(store, more))
+    assert caught.value.finding is FindingId.TREE_TOO_LARGE
