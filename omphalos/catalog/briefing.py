@@ -19,6 +19,9 @@ from omphalos.catalog.query import Query, load_catalog
 PATH: Final = "reports/briefing.html"
 MEDIA_TYPE: Final = "text/html; charset=utf-8"
 SHOWN: Final = 20  # rows of a table on the page
+MINOR_DIGITS: Final = 2  # digits behind the point that a currency has, where nothing else is said
+_IDS: Final = {"party_name": "party_id", "entity_name": "entity_id", "importer_name": "importer_id"}  # name: its id
+_CODES: Final = frozenset({"reasons", "against", "flags", "programs"})  # cells that list codes, with ; between
 
 Rows = list[dict[str, Any]]
 Chart = Callable[[str, str, Rows], str]
@@ -26,7 +29,7 @@ Chart = Callable[[str, str, Rows], str]
 
 def _words(name: str) -> str:
     """Return the name of a column as words, with its unit."""
-    units = {"_bp": " (of 10,000)", "_minor": " (minor units)", "_grams": " (g)"}
+    units = {"_bp": " (of 10,000)", "_minor": "", "_grams": " (g)"}
     for ending, unit in units.items():
         if name.endswith(ending):
             return name.removesuffix(ending).replace("_", " ") + unit
@@ -58,10 +61,10 @@ class Section:
 
 
 SECTIONS: Final = (
-    Section("briefing/lists_at_a_glance"),
-    Section("review/workload", chart=_workload),
     Section("review/next_items", {"top": "10"}),
     Section("briefing/most_exposed_entities", {"top": "10"}),
+    Section("review/workload", chart=_workload),
+    Section("briefing/lists_at_a_glance"),
     Section("briefing/monthly_overview", chart=_columns("ship_month", "shipments", "matched_shipments")),
     Section("briefing/flags_raised", chart=_bars("flag", "shipments")),
     Section("briefing/corridors_with_matches", {"top": "10"}),
@@ -72,22 +75,31 @@ SECTIONS: Final = (
 )  # fmt: skip
 
 _STYLE: Final = """
-body{font:15px/1.5 sans-serif;color:#111;background:#fff;margin:0 auto;max-width:62rem;padding:1rem}
+body{font:15px/1.5 sans-serif;color:#111;background:#fff;margin:0 auto;max-width:76rem;padding:1rem}
 h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .3rem}
 p{margin:.3rem 0}.note{color:#444;font-size:.9rem}code{background:#eee;padding:0 .2rem}
 table{border-collapse:collapse;margin:.5rem 0;font-size:.85rem;width:100%}
 caption{text-align:left;color:#444;font-size:.85rem;padding-bottom:.2rem}
-th,td{border-bottom:1px solid #ccc;padding:.2rem .4rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-th{background:#f2f2f2;overflow-wrap:normal}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th,td{border-bottom:1px solid #ccc;padding:.2rem .4rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
+th{background:#f2f2f2}td small{color:#555;display:block}.wide{overflow-x:auto}
+.top{display:flex;flex-wrap:wrap;gap:0 2rem}.top table{width:auto;min-width:17rem}.top nav{flex:1 1 20rem}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}
 svg{display:block;max-width:100%;height:auto;font-size:12px}svg text{fill:#111}svg line{stroke:#666}
-.a{fill:#8aa9c8}.b{fill:#a3322b}nav ul{columns:2;padding-left:1.2rem}
-@media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}thead{display:table-header-group}
+.a{fill:#8aa9c8}.b{fill:#a3322b}nav ul{padding-left:1.2rem;margin:.5rem 0;font-size:.9rem}
+@media print{body{max-width:none;padding:0;font-size:9.5pt}table{font-size:7pt}nav{display:none}.wide{overflow:visible}
+th,td{padding:.1rem .2rem}.wide td,.wide th{white-space:normal}thead{display:table-header-group}
 section{break-inside:auto}tr,svg,h2{break-inside:avoid}h2{break-after:avoid}}
 """
 
 
 def write_briefing(
-    run: Path, facts: Sequence[tuple[str, int]], limits: Sequence[str], warnings: Sequence[str], spend: QueryLimits
+    run: Path,
+    facts: Sequence[tuple[str, int]],
+    limits: Sequence[str],
+    warnings: Sequence[str],
+    spend: QueryLimits,
+    *,
+    digits: int = MINOR_DIGITS,
 ) -> None:
     """Write the briefing of a run below its folder, from its marts and review table.
 
@@ -97,6 +109,7 @@ def write_briefing(
         limits: what nobody checked, a sentence each.
         warnings: what the tests of the warehouse found, a sentence each.
         spend: threads, memory, rows and time of the queries.
+        digits: how many digits of an amount in minor units stand behind the point.
 
     Raises:
         QueryFailed, QueryTimeout: a table is missing or cannot be read.
@@ -109,7 +122,7 @@ def write_briefing(
             query = catalog[section.query]
             answers.append((section, query, ask(con, query, query.bind(section.values), spend)))
     (run / PATH).parent.mkdir(exist_ok=True)
-    (run / PATH).write_text(page(facts, answers, limits, warnings), "utf-8", newline="\n")
+    (run / PATH).write_text(page(facts, answers, limits, warnings, digits), "utf-8", newline="\n")
 
 
 def _needed(catalog: Mapping[str, Query]) -> set[str]:
@@ -121,6 +134,7 @@ def page(
     answers: Sequence[tuple[Section, Query, Answer]],
     limits: Sequence[str],
     warnings: Sequence[str],
+    digits: int = MINOR_DIGITS,
 ) -> str:
     """Return the page."""
     anchors = [query.name.replace("/", "-") for _, query, _ in answers]
@@ -136,14 +150,15 @@ def page(
         "<h1>Screening briefing</h1>\n",
         "<p>Every table below is a query of the analyst catalog over the tables of this run; its name stands beneath "
         "it, and <code>omphalos sql run NAME</code> gives it again. A match is a candidate for review and never an "
-        "identification.</p>\n",
+        "identification. Ids stand below names; amounts are in the currency of the job.</p>\n"
+        '<div class="top">\n',
         _facts(facts),
         "<nav aria-label=\"Questions\">\n<ul>\n" + "\n".join(links) + "\n"
         '<li><a href="#limits">What was not checked</a></li>\n'
-        "</ul>\n</nav>\n",
+        "</ul>\n</nav>\n</div>\n",
     ]  # fmt: skip
     for anchor, (section, query, answer) in zip(anchors, answers, strict=True):
-        parts.append(_section(anchor, section, query, answer))
+        parts.append(_section(anchor, section, query, answer, digits))
     said = [*limits, *warnings]
     parts.append(
         '<section aria-labelledby="limits">\n<h2 id="limits">What was not checked</h2>\n<ul>\n'
@@ -163,7 +178,7 @@ def _facts(facts: Sequence[tuple[str, int]]) -> str:
     )  # fmt: skip
 
 
-def _section(anchor: str, section: Section, query: Query, answer: Answer) -> str:
+def _section(anchor: str, section: Section, query: Query, answer: Answer, digits: int) -> str:
     rows = answer.table.slice(0, 1000).to_pylist()
     chart = section.chart(f"chart-{anchor}", query.question, rows) if section.chart and rows else ""
     given = "".join(f" --param {name}={value}" for name, value in sorted(section.values.items()))
@@ -171,29 +186,51 @@ def _section(anchor: str, section: Section, query: Query, answer: Answer) -> str
     shown = f"; the first {SHOWN} of {grouped(answer.table.num_rows)}" if more > 0 else ""
     return (
         f'<section aria-labelledby="{anchor}">\n<h2 id="{anchor}">{_text(query.question)}</h2>\n{chart}'
-        + (_table(query, rows[:SHOWN], f"{query.grain}{shown}") if rows else "<p>Nothing: no row answers this.</p>\n")
+        + (
+            _table(query, rows[:SHOWN], f"{query.grain}{shown}", digits)
+            if rows
+            else "<p>Nothing: no row answers this.</p>\n"
+        )
         + f'<p class="note">{_text(query.caveat[:1].upper() + query.caveat[1:])}. '
         f"<code>{_text(query.name + given)}</code></p>\n</section>\n"
     )
 
 
-def _table(query: Query, rows: Rows, caption: str) -> str:
-    kinds = {name: ' class="n"' if kind == "int" else "" for name, kind in query.columns.items()}
-    head = "".join(f'<th scope="col"{kinds[name]}>{_text(_words(name))}</th>' for name in query.columns)
+def _table(query: Query, rows: Rows, caption: str, digits: int) -> str:
+    """Return the rows as a table; the id of a party or entity stands below its name and not in a column of its own."""
+    below = {name: its for name, its in _IDS.items() if name in query.columns and its in query.columns}
+    hidden = {*below.values(), *({"source"} if "entity_name" in below else ())}  # an entity's id begins with its source
+    names = [name for name in query.columns if name not in hidden]
+    kinds = {name: ' class="n"' if query.columns[name] == "int" else "" for name in names}
+    head = "".join(f'<th scope="col"{kinds[name]}>{_text(_words(name))}</th>' for name in names)
     body = "\n".join(
-        "<tr>" + "".join(f"<td{kinds[name]}>{_cell(row[name])}</td>" for name in query.columns) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{kinds[name]}>{_cell(name, row, below.get(name), digits)}</td>" for name in names)
+        + "</tr>"
         for row in rows
     )
     return (
-        f"<table>\n<caption>{_text(caption[:1].upper() + caption[1:])}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{body}\n</tbody>\n</table>\n"
+        f'<div class="wide"><table>\n<caption>{_text(caption[:1].upper() + caption[1:])}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n"
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, row: Mapping[str, Any], below: str | None, digits: int) -> str:
+    value = row[name]
+    small = f"<small>{_text(str(row[below]))}</small>" if below else ""
     if value is None or value == "":
-        return "–"
-    return grouped(value) if isinstance(value, int) else f"<bdi>{_text(str(value))}</bdi>"
+        return f"–{small}"
+    if isinstance(value, int):
+        return amount(value, digits) if name.endswith("_minor") else grouped(value)
+    if name in _CODES:  # a line may end between two codes, and nowhere else
+        return "<bdi>" + ";<wbr>".join(_text(code) for code in str(value).split(";")) + "</bdi>"
+    return f"<bdi>{_text(str(value))}</bdi>{small}"
+
+
+def amount(minor: int, digits: int) -> str:
+    """Return an amount in minor units as people write it: ``12,345.67`` for 1234567 and two digits."""
+    whole, rest = divmod(abs(minor), 10**digits)
+    return ("-" if minor < 0 else "") + grouped(whole) + (f".{rest:0{digits}d}" if digits else "")
 
 
 def _text(text: str) -> str:

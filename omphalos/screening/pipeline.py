@@ -241,7 +241,7 @@ def screen(
     tables, warnings = _warehouse(run, work, resources, done)
     _report(run, done, "validation", {**counts, "warehouse": tables})
     progress("briefing")
-    _briefing(run, inputs.queries, resources, done, warnings)
+    _briefing(run, inputs, resources, done, warnings)
     return done
 
 
@@ -387,8 +387,9 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
     ]
 
 
-def _briefing(run: Path, queries: tuple[str, ...], resources: Resources, done: Screening, warnings: list[str]) -> None:
+def _briefing(run: Path, inputs: Inputs, resources: Resources, done: Screening, warnings: list[str]) -> None:
     """Answer the queries that the job names, and write the briefing."""
+    queries = inputs.queries
     limits = QueryLimits(QUERY_SECONDS, threads=resources.threads, memory_limit=resources.memory_limit)
     catalog = load_catalog()
     tables = run_tables(run)
@@ -406,11 +407,12 @@ def _briefing(run: Path, queries: tuple[str, ...], resources: Resources, done: S
         ("Shipments screened", "accepted"),
         ("Records in quarantine", "quarantined"),
         ("Listed entities", "entities"),
-        ("Items in the review table", "review_items"),
+        ("Records of lists without their entity", "list_orphans"),
+        ("Items in the review queue", "review_items"),
         ("Of these, in the high band", "review_high"),
     )
     facts = [(label, int(done.summary[key])) for label, key in labels]
-    write_briefing(run, facts, reports.LIMITS, warnings, limits)
+    write_briefing(run, facts, reports.LIMITS, warnings, limits, digits=inputs.feed.minor_unit_digits)
     done.files.append(PayloadFile(briefing.PATH, "report", briefing.MEDIA_TYPE))
 
 

@@ -95,6 +95,7 @@ def headline(con: Any, counts: Mapping[str, Any]) -> dict[str, Any]:
         "records": feed["records"],
         "accepted": feed["accepted"],
         "quarantined": feed["quarantined"],
+        "list_orphans": sum(registry["rejected"].get("orphanRecord", 0) for registry in counts["registries"]),
         "entities": con.execute("select count(*) from registry").fetchone()[0],
         "review_items": items,
         "review_high": high,

@@ -17,13 +17,15 @@ h1, h2, h3, caption, th { font-family: Helvetica, Arial, sans-serif; text-align:
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; border-bottom: 1px solid #555; margin-top: 2rem; } h3 { font-size: 1rem; margin-top: 1.5rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .85rem; }
 caption { font-weight: bold; padding: .3rem 0; }
-th, td { border: 1px solid #888; padding: .2rem .4rem; vertical-align: top; overflow-wrap: anywhere; text-align: left; }
+th, td { border: 1px solid #888; padding: .2rem .4rem; vertical-align: top; overflow-wrap: break-word; text-align: left; }
+.wide { overflow-x: auto; } .long { overflow-wrap: anywhere; min-width: 8rem; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .say { border-left: .3rem solid #555; padding-left: .8rem; }
-@media print { body { max-width: none; margin: 0; font-size: 9.5pt; } h2, h3, caption { break-after: avoid; } tr { break-inside: avoid; } thead { display: table-header-group; } @page { margin: 18mm 15mm; } }
+@media print { body { max-width: none; margin: 0; font-size: 9.5pt; } table { font-size: 7.5pt; } .wide { overflow: visible; } h2, h3, caption { break-after: avoid; } tr { break-inside: avoid; } thead { display: table-header-group; } @page { margin: 18mm 15mm; } }
 """  # noqa: E501  # one rule a line reads better than a rule in pieces
 _DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY: Final = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
+_LONG: Final = 24  # characters of a cell from which on it may be broken anywhere, such as a digest
 _SAY: Final = "A match is a candidate for review, never an identification. Scores are in basis points."
 
 
@@ -45,6 +47,7 @@ def packet_page(packet: Mapping[str, Any]) -> bytes:
     parts = [
         f"<h1>Evidence: {_name(entity['name'])}</h1>",
         f'<p class="say">{_SAY}</p>',
+        *_in_short(claims, exposure),
         "<h2>The listed entity</h2>",
         _facts("What the list says", ((_label(key), entity[key]) for key in _ENTITY)),
         _table("Names", ("number", "kind", "name"), entity["names"], ("name_no", "name_kind", "name")),
@@ -80,6 +83,27 @@ def packet_page(packet: Mapping[str, Any]) -> bytes:
         "A cut text ends in an ellipsis. The tables of the run hold everything.</p>",
     ]
     return _page(f"Evidence: {entity['entity_id']}", parts)
+
+
+def _in_short(claims: Mapping[str, Any], exposure: Mapping[str, Any]) -> list[str]:
+    """Return what a reader wants to know first: who may be the entity, how surely, and how much hangs on it."""
+    rows = []
+    for claim in claims["listed"]:
+        codes = (" ".join(one["code"] for one in claim[side]) or "nothing" for side in ("reasons", "against"))
+        cells = (claim["band"], claim["score_bp"], claim["state"], claim["rows"]["total"], *codes)
+        rows.append(
+            f'<tr><th scope="row">{_name(claim["party_name"])}</th>' + "".join(_cell(cell) for cell in cells) + "</tr>"
+        )
+    shipments, open_ = (_cell_text(exposure[key]) for key in ("shipments", "open_shipments"))
+    worth = "" if exposure["value_minor"] is None else (
+        f", worth {_cell_text(exposure['value_minor'])} minor units of {_name(exposure['currency'])}"
+    )  # fmt: skip
+    return [
+        "<h2>In short</h2>",
+        f"<p>{shown(claims['total'])} of the feed's parties may be this entity; "
+        f"{shipments} shipments stand behind them{worth}. {open_} are open.</p>",
+        _framed("Who, and how surely", ("party", "band", "score", "state", "shipments", "for", "against"), rows),
+    ]
 
 
 def index_page(packets: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
@@ -166,8 +190,15 @@ def _name(text: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    number = isinstance(value, int)
-    return f'<td class="n">{value}</td>' if number else f"<td>{_name(value)}</td>"
+    if isinstance(value, int):
+        return f'<td class="n">{_cell_text(value)}</td>'
+    text = "-" if value is None or value == "" else _name(value)
+    return f'<td class="long">{text}</td>' if len(str(value)) > _LONG else f"<td>{text}</td>"
+
+
+def _cell_text(value: int | str | None) -> str:
+    """Return a number with its digits in groups of three; one beyond strict JSON comes as text, and stays so."""
+    return f"{value:,}" if isinstance(value, int) else "-" if value is None else shown(value)
 
 
 def _bullets(items: Iterable[str]) -> str:
@@ -177,7 +208,7 @@ def _bullets(items: Iterable[str]) -> str:
 
 def _facts(caption: str, facts: Iterable[tuple[str, Any]]) -> str:
     rows = [f'<tr><th scope="row">{shown(key)}</th>{_cell(value)}</tr>' for key, value in facts]
-    return f"<table><caption>{shown(caption)}</caption><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="wide"><table><caption>{shown(caption)}</caption><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _how_many(listed: Mapping[str, Any], what: str) -> str:
@@ -201,7 +232,7 @@ def _table(caption: str, heads: Sequence[str], listed: Mapping[str, Any], keys: 
 def _framed(caption: str, heads: Sequence[str], rows: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{shown(text)}</th>' for text in heads)
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f"<table><caption>{shown(caption)}</caption>{body}</table>"
+    return f'<div class="wide"><table><caption>{shown(caption)}</caption>{body}</table></div>'
 
 
 def _page(title: str, parts: Sequence[str]) -> bytes:

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from omphalos.catalog.briefing import PATH, SECTIONS, write_briefing
+from omphalos.catalog.briefing import PATH, SECTIONS, amount, write_briefing
 from omphalos.catalog.charts import bars, columns
 from omphalos.catalog.execute import QueryFailed, QueryLimits, Where, execute
 from omphalos.catalog.query import find_query, load_catalog
 
 FACTS = [("Records of the feed", 1234567), ("Shipments screened", 36)]
 LIMITS = ["a match is no identification", "names <alone> are compared"]
-VOID = {"meta", "rect", "line"}
+VOID = {"meta", "rect", "line", "wbr"}
 
 
 class Page(HTMLParser):
@@ -106,6 +106,25 @@ def test_figures_are_those_of_the_catalog(place: Path) -> None:
     for said in ("a match is no identification", "names &lt;alone&gt; are compared", "a test found 3 rows", flags.name):
         assert said in text
     assert all(load_catalog()[section.query].engines for section in SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("minor", "digits", "said"),
+    [(1234567, 2, "12,345.67"), (-5, 2, "-0.05"), (0, 2, "0.00"), (7, 0, "7"), (7, 3, "0.007")],
+)
+def test_amounts_are_written_as_people_write_them(minor: int, digits: int, said: str) -> None:
+    """Minor units become an amount with the digits of the currency behind the point."""
+    assert said == amount(minor, digits)
+
+
+def test_an_id_stands_below_its_name(place: Path) -> None:
+    """The id of a party or entity has no column of its own: a table of names fits a page."""
+    text = written(place)
+    row = pq.read_table(place / "review" / "review.parquet").sort_by("review_rank").slice(0, 1).to_pylist()[0]
+    assert f"<small>{row['party_id']}</small>" in text
+    assert f"<small>{row['entity_id']}</small>" in text
+    assert ">party id<" not in text
+    assert '>source</th><th scope="col">entity name<' not in text
 
 
 def test_the_same_run_gives_the_same_bytes(place: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_hostile_name_is_text(con: Any, tmp_path: Path) -> None:
     finish(con)
     files = write(con, tmp_path / "run")
     allowed = {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "table", "caption"}
-    allowed |= {"thead", "tbody", "tr", "th", "td", "ul", "li", "strong", "bdi", "a"}
+    allowed |= {"thead", "tbody", "tr", "th", "td", "ul", "li", "strong", "bdi", "a", "div"}
     for page in pages(files):
         assert {tag for tag, _ in page.tags} <= allowed
         for tag, attributes in page.tags:
@@ -227,6 +227,20 @@ def test_a_hostile_name_is_text(con: Any, tmp_path: Path) -> None:
             assert not re.search("[^\\x20-\\x7e\\n…]", text)
             assert "://" not in text
             assert "<script" not in text
+
+
+def test_a_page_begins_with_what_it_claims(con: Any, tmp_path: Path) -> None:
+    """Who may be the entity, how surely and with how much behind it stands before the details."""
+    make(con, parties=3)
+    finish(con)
+    for path, data in write(con, tmp_path / "run").items():
+        if path.endswith(".html") and "index" not in path:
+            short, rest = data.decode().split("<h2>The listed entity</h2>")
+            assert "<h2>In short</h2>" in short
+            assert "<p>3 of the feed's parties may be this entity; " in short
+            heads = re.findall(r"<h3>\d+\. (<bdi>.*?</bdi>) may be this entity", rest)
+            assert 3 == len(heads)
+            assert all(head in short for head in heads)
 
 
 def test_a_page_forbids_what_it_does_not_need(con: Any, tmp_path: Path) -> None:
