@@ -1,6 +1,6 @@
 """omphalOS: a deterministic analysis workbench for trade and technology-transfer oversight."""
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as `typing` has it, without the hundredth of a second that its import takes
 
 if TYPE_CHECKING:
     from pathlib import Path

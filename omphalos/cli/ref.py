@@ -1,5 +1,6 @@
 """``omphalos ref``: list, get, set and delete refs; every change is a compare-and-swap."""
 
+import re
 from typing import Final
 
 import click
@@ -18,7 +19,15 @@ class NoSuchRef(OmphalosError):
     id = "noSuchRef"
 
 
+class RefMisleads(OmphalosError):
+    """The ref would say something else than what its name says."""
+
+    kind = ErrorKind.USAGE
+    id = "refMisleads"
+
+
 PREFIX: Final = "refs/"
+_NEWEST: Final = re.compile(r"tags/latest(~[0-9]*)?")
 
 
 def _below(name: str) -> str:
@@ -29,6 +38,24 @@ def _below(name: str) -> str:
 @click.group(cls=VerbGroup, examples=["omphalos ref list", "omphalos ref set refs/tags/q3 latest"])
 def command() -> None:
     """List, get, set and delete refs."""
+
+
+def _require_truth(name: str, run_id: str | None) -> None:
+    """Refuse a tag that nobody could name, and the name of a run for what is not that run.
+
+    Raises:
+        RefMisleads: it is one.
+    """
+    if _NEWEST.fullmatch(name):
+        raise RefMisleads(
+            f"'{name}' cannot be a tag: 'latest' is the newest run, whatever it is", undone="nothing was written"
+        )
+    if name.startswith("runs/") and name != f"runs/{run_id}":
+        raise RefMisleads(
+            f"'{escape(PREFIX + name)}' can only name the run of that run_id",
+            hint="a name of your own is a tag, such as refs/tags/q3",
+            undone="nothing was written",
+        )
 
 
 @command.command("list", cls=Verb, examples=["omphalos ref list", "omphalos ref list refs/tags/"])
@@ -90,7 +117,9 @@ def set_ref(app: App, name: str, target: str, old: str | None) -> None:
     from omphalos.store.names import resolve
 
     store = app.store()
-    oid = resolve(store, target).id
+    found = resolve(store, target)
+    oid = found.id
+    _require_truth(_below(name), found.run_id if found.kind == "run" else None)
     store.refs.set(_below(name), oid, old=_old(old))
     if app.out.json:
         app.out.document("omphalos.ref/1", {"name": PREFIX + _below(name), "id": to_hex(oid)})

@@ -32,6 +32,13 @@ class JobUnreadable(OmphalosError):
     id = "jobUnreadable"
 
 
+class NotUtf8(OmphalosError):
+    """The name of an input, or the folder of the store, is not UTF-8 text."""
+
+    kind = ErrorKind.USAGE
+    id = "nameNotUtf8"
+
+
 class OutOfMemory(OmphalosError):
     """The engine needed more memory than it was given."""
 
@@ -82,6 +89,7 @@ def command(app: App, /, **options: Any) -> Exit:
     from omphalos.runs.execute import execute, existing_run
 
     _require_inputs(job)
+    require_utf8(str(app.store_folder or app.cwd), "the path of the store")
     store = app.store_or_new()
     if options["skip_existing"]:
         recorded = existing_run(store, job)
@@ -108,6 +116,11 @@ def command(app: App, /, **options: Any) -> Exit:
         "skipped": False,
         "summary": summary,
     }
+    if summary["list_orphans"]:
+        app.out.warning(
+            f"{summary['list_orphans']} records of lists (names, addresses) belong to no entity there and were not "
+            "used: files of two dates? quarantine/quarantine_registry.csv has each"
+        )
     return _say(app, content, lines)
 
 
@@ -150,10 +163,11 @@ def read_job(app: App, options: dict[str, Any]) -> "Job":
 
 
 def _require_inputs(job: "Job") -> None:
-    """Refuse a job whose files are not there, before a store is made for it.
+    """Refuse a job whose files are not there or cannot be named in a plan, before a store is made for it.
 
     Raises:
         InputMissing: a file or folder is not there.
+        NotUtf8: its own name is not UTF-8, so no plan can hold it.
     """
     from omphalos.runs.inputs import InputMissing
 
@@ -166,6 +180,20 @@ def _require_inputs(job: "Job") -> None:
             near = alike(path)
             hint = f"did you mean '{near}'?" if near else "paths in a job file start at the job file's folder"
             raise InputMissing(f"no such file or folder: '{escape(str(path))}'", hint=hint)
+        require_utf8(path.name, "the name of an input")
+
+
+def require_utf8(name: str, what: str) -> None:
+    """Refuse a name that is not UTF-8: neither a plan nor the engine can hold it.
+
+    Raises:
+        NotUtf8: it is not.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        message = f"{what} is not UTF-8: '{escape(name)}'"
+        raise NotUtf8(message, hint="rename or copy it", undone="no run was recorded") from error
 
 
 def _reference(options: dict[str, Any], overrides: list[str]) -> "Job":

@@ -11,6 +11,10 @@ from omphalos.cli.output import escape
 MARKS = {"added": "?", "removed": "D", "modified": "M", "special": "!"}
 
 
+def _differ(count: int) -> str:
+    return "1 path differs" if count == 1 else f"{count} paths differ"
+
+
 @click.command(cls=Verb, examples=["omphalos status", "omphalos status latest /tmp/review"])
 @click.argument("name", required=False, metavar="[RUN]")
 @click.argument("directory", required=False, metavar="[DIR]")
@@ -39,7 +43,7 @@ def command(app: App, name: str | None, directory: str | None) -> Exit:
         entries = status_run(store, run, path)
         report.append({"run_id": run.run_id, "path": str(path), "entries": entries})
         if not app.out.json:
-            app.out.text(f"{run.run_id}: {'as recorded' if not entries else f'{len(entries)} paths differ'}")
+            app.out.text(f"{run.run_id}: {'as recorded' if not entries else _differ(len(entries))}")
             for entry in entries:
                 app.out.text(f"  {MARKS[entry['state']]} {escape(entry['path'])}")
     if app.out.json:

@@ -74,8 +74,9 @@ def show(app: App, checks: Sequence[Checked]) -> Exit:
         return worst
     if len(checks) > 1:
         app.out.message("two verdicts: the run as the store records it, and the files in its folder")
+    keyed = any(verdict.keys for _, verdict in checks)
     for where, verdict in checks:
-        _print(app, where, verdict)
+        _print(app, where, verdict, elsewhere=keyed and not verdict.keys)
     return worst
 
 
@@ -148,7 +149,10 @@ def _deepened(verdict: Any, path: Any, deep: bool) -> Any:
     return deepen(verdict, path)
 
 
-def _print(app: App, where: str, verdict: Any) -> None:
+def _print(app: App, where: str, verdict: Any, *, elsewhere: bool = False) -> None:
+    """Print one verdict; ``elsewhere`` says that the keys that were given are for another one beside it."""
+    from omphalos.format.findings import NotChecked
+
     out = app.out
     color = {"verified": "green", "refused": "red", "incomplete": "yellow"}[verdict.word]
     word = out.style(verdict.word.upper(), fg=color, bold=True)
@@ -162,8 +166,17 @@ def _print(app: App, where: str, verdict: Any) -> None:
         out.text(f"  and {more} more findings (--json lists up to 10,000)")
     for path in verdict.unreadable[:SHOWN]:
         out.text(f"  could not be read: {escape(path)}")
+    ids = sorted({finding.id for finding in verdict.findings})
+    if ids:
+        out.text("  WHAT THIS MEANS:")
+    for one in ids:
+        out.text(f"    {one.value}: {one.description}")
+    if verdict.refused:
+        out.text("  WHAT NOW:")
+        out.text("    Rely on nothing in it; keep it as it is, and get the run again, by another way, to compare.")
     for keyid in verdict.signed_by:
         out.text(f"  vouched for by key {keyid[:12]}")
     out.text("  NOT CHECKED:")
     for word in verdict.not_checked:
-        out.text(f"    {word.value}: {word.reason}")
+        moved = elsewhere and word is NotChecked.SIGNATURES
+        out.text(f"    {word.value}: {'They lie in the folder, and are checked there.' if moved else word.reason}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omphalos.format.ids import from_hex, object_id
-from omphalos.format.manifest import FILE_NAME, Manifest
+from omphalos.format.manifest import ATTESTATIONS, FILE_NAME, Manifest
 from omphalos.runs.building import PREFIX, building, publish
 from omphalos.runs.lookup import Run
 from omphalos.store.checkout import CheckoutConflict, CheckoutCounts, Reflink, checkout, status
@@ -113,12 +113,15 @@ def _differing_rest(run: Run, folder: Path) -> dict[str, str]:
 
 
 def status_run(store: Store, run: Run, folder: Path) -> list[dict[str, Any]]:
-    """Return where a run directory differs from the run, in order of path: ``path`` and ``state``."""
+    """Return where a run directory differs from the run, in order of path: ``path`` and ``state``.
+
+    Attestations are added to a run directory after the run, and are no difference; `verify` judges them.
+    """
     beside = set(_rest(run.manifest))
     states = {
         entry.path: str(entry.state)
         for entry in status(store, from_hex(run.manifest.tree), folder)
-        if entry.path not in beside and not entry.path.startswith(PREFIX)
+        if entry.path not in beside and not entry.path.startswith((PREFIX, f"{ATTESTATIONS}/"))
     }
     states |= _differing_rest(run, folder)
     return [{"path": path, "state": state} for path, state in sorted(states.items())]

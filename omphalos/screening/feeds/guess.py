@@ -41,6 +41,7 @@ _GROUPED: Final = {
     "'": re.compile(r"[+-]?[0-9]{1,3}(?:'[0-9]{3})+(?:[.,][0-9]+)?"),
 }
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_PLAIN_DATES: Final = ("iso", "month-name")  # a date in one of these can be read in no other way
 _POINT = re.compile(r"[+-]?[0-9]+\.[0-9]+")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _WORDS = re.compile(r"[^\w]+|_+")
@@ -100,11 +101,11 @@ class Guess:
             "records": self.records,
         }
 
-    def job_text(self) -> str:
-        """Return the ``[feed]`` part of a job file, with the reasons as comments."""
+    def job_text(self, path: str | None = None) -> str:
+        """Return the ``[feed]`` part of a job file, with the reasons as comments; ``path`` leads to the feed."""
         lines = [f"# Proposed from the first {self.records} records; read it before you run it."]
         lines += [f"# NOTE: {_printable(note)}" for note in self.notes]
-        lines += ["", "[feed]", f"path = {_quoted(self.name)}", f"format = {_quoted(self.format)}"]
+        lines += ["", "[feed]", f"path = {_quoted(path or self.name)}", f"format = {_quoted(self.format)}"]
         if self.compression != "none":
             lines.append(f"compression = {_quoted(self.compression)}")
         if self.format != "parquet" and self.encoding != "utf-8":
@@ -124,6 +125,8 @@ class Guess:
         if self.unmapped:
             lines += ["", "# No field was found for these columns:"]
             lines += [f"#   {_printable(column)}" for column in self.unmapped]
+        lines += ["", '# Still to say: name = "..." as the first line, and at least one list to screen against:']
+        lines += ["# [[registry]]", '# source = "..."', '# format = "..."', '# path = "..."']
         return "\n".join(lines) + "\n"
 
 
@@ -360,7 +363,10 @@ def _speaks_for(field: str, cells: list[str]) -> str | None:
 
 
 def _dates(cells: list[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the formats that read some of the dates, and a note where day and month cannot be told apart."""
+    """Return the formats that read some of the dates, and a note where day and month cannot be told apart.
+
+    Only the beginning of the feed was looked at, so the formats that can be mistaken for no other stay in the proposal.
+    """
     read = {one: sum(parse_date(cell, [one]) is not None for cell in cells) for one in DATE_FORMATS}
     formats = [one for one in DATE_FORMATS if read[one] and one not in ("dmy", "mdy")]
     notes = []
@@ -371,7 +377,8 @@ def _dates(cells: list[str]) -> tuple[tuple[str, ...], list[str]]:
             notes.append("day and month cannot be told apart in these dates; dmy is proposed, mdy reads them as well")
         elif min(read["dmy"], read["mdy"]):
             notes.append(f"{better} reads {read[better]} of {len(cells)} dates; the other order reads fewer")
-    return tuple(formats) or ("iso",), notes
+    formats += [one for one in _PLAIN_DATES if one not in formats]
+    return tuple(formats), notes
 
 
 def _separators(cells: list[str]) -> tuple[str, str, list[str]]:
