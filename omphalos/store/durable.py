@@ -3,7 +3,7 @@
 The syscall contract, for every file that becomes part of a store, a ref or a checkout:
 
 1. ``open(O_CREAT | O_EXCL | O_NOFOLLOW)`` under a random name on the same file system, then ``flock`` it;
-2. ``write`` until everything is written;
+2. ``write`` (or ``sendfile``, from another file) until everything is written;
 3. ``fdatasync``, so that the bytes are on the disk before any name leads to them;
 4. ``fchmod`` to its last mode (0444 for an object);
 5. ``rename`` onto the last name: a reader sees nothing, or the whole file;
@@ -94,12 +94,20 @@ class Disk:
     """The system calls that change a disk, one method each; paths may be relative to an open folder ``at``."""
 
     def create(self, path: str | Path, at: int | None = None, mode: int = 0o600) -> int:
-        """Make a new file, which must not exist, and return a descriptor for writing; the umask narrows ``mode``."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
+        """Make a new file, which must not exist, and return a descriptor of it; the umask narrows ``mode``."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
         """Write some of ``data`` and return how many bytes were taken."""
         return os.write(fd, data)
+
+    def copy(self, source: int, fd: int, at: int, count: int) -> int:
+        """Write some of the ``count`` bytes that ``source`` has from ``at`` on, and return how many were taken."""
+        return os.sendfile(fd, source, at, count)
+
+    def start_sync(self, fd: int, at: int, count: int) -> None:
+        """Let some bytes of a file begin their way to the disk, and do not wait (posix_fadvise(2))."""
+        os.posix_fadvise(fd, at, count, os.POSIX_FADV_DONTNEED)
 
     def truncate(self, fd: int, size: int) -> None:
         """Cut a file off."""
@@ -212,6 +220,15 @@ class Incoming:
     def write(self, data: bytes | memoryview) -> None:
         """Append all of ``data``."""
         write_all(self._disk, self.fd, data)
+
+    def copy(self, source: int, at: int, count: int) -> int:
+        """Append some of the ``count`` bytes that the open file ``source`` has from ``at`` on; return how many."""
+        return self._disk.copy(source, self.fd, at, count)
+
+    def start_sync(self, at: int, count: int) -> None:
+        """Let what was appended begin its way to the disk; ``commit`` waits for it."""
+        with contextlib.suppress(OSError):  # advice; what goes wrong on the way is heard of at the end
+            self._disk.start_sync(self.fd, at, count)
 
     def commit(self, target: str | Path, mode: int) -> None:
         """Steps 3 to 5 of the contract; the caller still owes the fsync of the folder."""

@@ -317,6 +317,8 @@ class ObjectStore(ObjectReader):
         size = os.fstat(fd).st_size
         if chunked or (self.chunk_above is not None and size >= self.chunk_above):
             return streamed.put_chunked(self, fd, name, sha256=sha256)
+        if size > streamed.COPY_ABOVE:
+            return streamed.put_copy(self, fd, name, sha256=sha256)
         rest = read_source(fd, name)
         return streamed.put_stream(self, lambda: next(rest, b""), sha256=sha256, chunked=False)
 

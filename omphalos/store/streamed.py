@@ -1,26 +1,44 @@
 """A blob's way into the store where it need not fit into memory: as one file, or cut into chunks.
 
-Rules of this file: each byte is read once, and what was hashed is what is stored; a list of chunks gets its name only
-when its chunks are durable; a file that is to be cut and may be there whole already is hashed before it is cut; what
-only large files need is not imported for small ones.
+Rules of this file: what was hashed is what is stored (a large file is copied by the kernel, and the copy is hashed
+while the next part is copied); memory is bounded by a few buffers; a list of chunks gets its name only when its chunks
+are durable; a file that is to be cut and may be there whole already is hashed before it is cut; what only large files
+need is not imported for small ones.
 """
 
+import errno
 import itertools
 import os
+import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from omphalos.format.ids import ObjectId, blob_id, hasher
 from omphalos.store import chunked as lists
 from omphalos.store.chunked import Chunk, TooLargeToChunk, encode
 from omphalos.store.durable import translated
-from omphalos.store.sources import StoredFile, read_source
+from omphalos.store.sources import (
+    BUFFER_BYTES,
+    SourceChanged,
+    SourceUnreadable,
+    SpecialFile,
+    StoredFile,
+    read_source,
+    unchanged,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from hashlib import _Hash as Hash
 
+    from omphalos.store.durable import Incoming
     from omphalos.store.objects import ObjectStore
 
+COPY_ABOVE: Final = BUFFER_BYTES  # smaller files are read whole, and not written if they are there
+_WINDOW: Final = 8 << 20
+_HASH_BYTES: Final = 1 << 20
+# What sendfile says where it cannot be had for these two files; EIO, where either may be to blame.
+_NO_COPY: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW, errno.EIO})
 Pull = Callable[[], bytes]  # the next bytes of a stream, none at its end
 
 
@@ -75,18 +93,89 @@ def put_chunked(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> 
     return put_stream(objects, lambda: next(rest, b""), sha256=sha256, chunked=True, name=name)
 
 
-def _whole(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> StoredFile:
-    import hashlib
+def put_copy(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> StoredFile:
+    """Store an open regular file as one file.
+
+    The kernel copies it, one window after the other, and what was copied is read back and hashed meanwhile: the bytes
+    never pass through this process's memory twice, and what another process does to the source in between is in the
+    copy, or is not, and the id is that of the copy.
+
+    Raises:
+        SpecialFile, SourceChanged, SourceUnreadable: see ``read_source``.
+        StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    blake, sha, size = hasher("blob"), hashlib.sha256(), 0
+    before = os.fstat(fd)
+    if not stat.S_ISREG(before.st_mode):
+        raise SpecialFile(name)
+    blake, sha, at = hasher("blob"), _sha256() if sha256 else None, 0
+    buffer = memoryview(bytearray(_HASH_BYTES))
+    with objects.batch(), translated("storing a file"):
+        objects.begin()
+        with objects.loose.incoming() as incoming, ThreadPoolExecutor(1) as beside:
+            ahead = beside.submit(_copy, incoming, fd, 0, before.st_size, name)
+            while at < before.st_size:
+                start, end = at, ahead.result()
+                if end < before.st_size:
+                    ahead = beside.submit(_copy, incoming, fd, end, before.st_size, name)
+                while at < end:
+                    got = os.preadv(incoming.fd, [buffer[: end - at]], at)
+                    if not got:
+                        raise OSError(errno.EIO, os.strerror(errno.EIO))  # somebody cut the copy
+                    blake.update(buffer[:got])
+                    if sha is not None:
+                        sha.update(buffer[:got])
+                    at += got
+                incoming.start_sync(start, end - start)
+            if not unchanged(before, os.fstat(fd)):
+                raise SourceChanged(name)
+            oid = ObjectId(blake.digest())
+            if not objects.present(oid, at):
+                objects.loose.admit(incoming, oid)
+    return StoredFile(oid, at, sha.digest() if sha is not None else b"")
+
+
+def _copy(incoming: "Incoming", fd: int, at: int, size: int, name: str) -> int:
+    """Append one window of an open file to a copy of what is before it; return where the window ends."""
+    end = min(at + _WINDOW, size)
+    while at < end:
+        try:
+            got = incoming.copy(fd, at, end - at)
+        except OSError as problem:
+            if problem.errno not in _NO_COPY:
+                raise
+            try:
+                data = os.pread(fd, min(_HASH_BYTES, end - at), at)
+            except OSError as unread:
+                raise SourceUnreadable(name, unread) from unread
+            if problem.errno == errno.EIO:
+                raise  # the source can be read, so it was not that
+            incoming.write(data)
+            got = len(data)
+        if not got:
+            raise SourceChanged(name)
+        at += got
+    return end
+
+
+def _sha256() -> "Hash":
+    import hashlib  # its library takes as long to load as a small file to store
+
+    return hashlib.sha256()
+
+
+def _whole(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> StoredFile:
+    from concurrent.futures import ThreadPoolExecutor
+
+    blake, sha, size = hasher("blob"), _sha256() if sha256 else None, 0
     with objects.batch(), translated("storing a file"):
         objects.begin()
         with objects.loose.incoming() as incoming, ThreadPoolExecutor(2) as beside:
             # Measured on two cores: reading and BLAKE3 here, writing beside it; SHA-256, the slowest, on its own.
             writing: Future[None] | None = None
             for piece in pieces:
-                other = beside.submit(sha.update, piece) if sha256 else None
+                other = beside.submit(sha.update, piece) if sha is not None else None
                 blake.update(piece)
                 size += len(piece)
                 if writing is not None:
@@ -99,7 +188,7 @@ def _whole(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool) -> Sto
             oid = ObjectId(blake.digest())
             if not objects.present(oid, size):
                 objects.loose.admit(incoming, oid)
-    return StoredFile(oid, size, sha.digest() if sha256 else b"")
+    return StoredFile(oid, size, sha.digest() if sha is not None else b"")
 
 
 def _cut(objects: "ObjectStore", pieces: Iterator[bytes], sha256: bool, name: str) -> StoredFile:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import blob_id
-from omphalos.store import index, packs
+from omphalos.store import index, packs, streamed
 from omphalos.store.checkout import checkout
 from omphalos.store.fsck import from_store, fsck, rebuild_index
 from omphalos.store.gc import gc
@@ -25,6 +25,7 @@ from omphalos.store.trees import put_directory, put_paths
 from omphalos.testing.damage import flip, lose
 
 LIMIT = 2000  # what is larger is a file of its own
+streamed.COPY_ABOVE, streamed._WINDOW = 5000, 4096  # and what is larger than this is copied by the kernel, in windows
 FILES = {
     "a.csv": b"a" * 700,
     "d/b.csv": b"b" * 10,

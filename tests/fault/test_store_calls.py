@@ -39,14 +39,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CHANGING = (
     "write", "pwrite64", "writev", "pwritev", "fdatasync", "fsync", "msync", "ftruncate", "openat", "mkdir", "mkdirat",
     "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "rmdir", "fchmod", "flock", "utimensat",
+    "sendfile",
 )  # fmt: skip
 WRITING = (
     "write", "pwrite64", "writev", "pwritev", "fdatasync", "fsync", "ftruncate", "openat", "mkdir", "mkdirat", "rename",
-    "renameat", "link", "linkat",
+    "renameat", "link", "linkat", "sendfile",
 )  # fmt: skip
 FAILING = {"ENOSPC": WRITING, "EIO": (*WRITING, "unlink", "unlinkat", "fchmod")}
 KINDS = {
-    "append": ("write",), "index": ("pwrite64", "writev", "pwritev", "ftruncate", "msync"),
+    "append": ("write", "sendfile"), "index": ("pwrite64", "writev", "pwritev", "ftruncate", "msync"),
     "sync": ("fdatasync", "fsync"), "rename": ("rename", "renameat", "renameat2", "link", "linkat"),
     "unlink": ("unlink", "unlinkat", "rmdir"),
 }  # fmt: skip

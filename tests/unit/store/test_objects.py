@@ -1,5 +1,6 @@
 """Objects as files: what goes in comes out, or a typed error says why not."""
 
+import errno
 import hashlib
 import io
 import os
@@ -12,7 +13,8 @@ from blake3 import blake3
 from omphalos.format.errors import ErrorKind
 from omphalos.format.ids import IdError, ObjectId, blob_id, object_id
 from omphalos.format.tree import EMPTY_TREE_BYTES
-from omphalos.store import sources
+from omphalos.store import sources, streamed
+from omphalos.store.durable import StoreIOError
 from omphalos.store.objects import (
     KindMismatch,
     ObjectDamaged,
@@ -141,6 +143,8 @@ def test_missing(store: Store) -> None:
 def test_put_file_streams(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """A file of any length around the buffer's gives the id and the SHA-256 of its bytes, as a file and as a stream."""
     monkeypatch.setattr(sources, "BUFFER_BYTES", 4096)
+    for name, value in (("COPY_ABOVE", 5000), ("_WINDOW", 4096), ("_HASH_BYTES", 1000)):
+        monkeypatch.setattr(streamed, name, value)
     data = bytes(i * 7 % 251 for i in range(size))
     (tmp_path / "f").write_bytes(data)
     for stored in (store.objects.put_file(tmp_path / "f"), store.objects.put_stream(io.BytesIO(data))):
@@ -161,6 +165,107 @@ def test_copy_to_refuses_another_kind(store: Store) -> None:
         store.objects.copy_to(oid, sink.fileno())
 
 
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file be copied by the kernel, 64 bytes at a time."""
+    for name, value in (("COPY_ABOVE", 0), ("_WINDOW", 64), ("_HASH_BYTES", 50)):
+        monkeypatch.setattr(streamed, name, value)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EIO])
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.usefixtures("windows")
+def test_where_the_kernel_does_not_copy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, readable: bool
+) -> None:
+    """A file is read and written where the kernel cannot copy it; a failure is said of the side that fails."""
+    data = bytes(range(250))
+    (tmp_path / "f").write_bytes(data)
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    if not readable:
+        monkeypatch.setattr(os, "pread", refuse)
+    if readable and number != errno.EIO:
+        stored = store.objects.put_file(tmp_path / "f")
+        assert stored == (blob_id(data), 250, hashlib.sha256(data).digest())
+        assert store.objects.read("blob", stored.id) == data
+        return
+    with pytest.raises(StoreIOError if readable else SourceUnreadable):
+        store.objects.put_file(tmp_path / "f")
+    assert list(store.objects.ids()) == []
+    assert list((store.root / "objects" / "quarantine").iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.usefixtures("windows")
+def test_what_is_hashed_is_the_copy(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool) -> None:
+    """A copy that somebody writes to before it is hashed has the id of what is in it; one that is cut is an error."""
+    (tmp_path / "f").write_bytes(b"a" * 60)
+    real = os.sendfile
+
+    def send(fd: int, source: int, at: int, count: int) -> int:
+        sent = real(fd, source, at, count)
+        if cut:
+            os.ftruncate(fd, 10)
+        else:
+            os.pwrite(fd, b"b", 5)
+        return sent
+
+    monkeypatch.setattr(os, "sendfile", send)
+    if cut:
+        with pytest.raises(StoreIOError):
+            store.objects.put_file(tmp_path / "f")
+        assert list(store.objects.ids()) == []
+        return
+    stored = store.objects.put_file(tmp_path / "f")
+    assert stored.id == blob_id(b"aaaaab" + b"a" * 54)
+    store.objects.check(stored.id, "blob")
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "touch", "rewrite"])
+@pytest.mark.usefixtures("windows")
+def test_a_file_that_changes_while_it_is_copied_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The same as when it is read: an error, and nothing is stored."""
+    path = tmp_path / "f"
+    path.write_bytes(b"a" * 200)
+    os.utime(path, (1, 1))
+    real, calls = os.sendfile, list[int]()
+
+    def send(fd: int, source: int, at: int, count: int) -> int:
+        sent = real(fd, source, at, count)
+        calls.append(count)
+        if len(calls) == 2:
+            alter(path, change)
+        return sent
+
+    monkeypatch.setattr(os, "sendfile", send)
+    with pytest.raises(SourceChanged) as caught:
+        store.objects.put_file(path)
+    assert caught.value.id == "toctou"
+    assert list(store.objects.ids()) == []
+    assert list((store.root / "objects" / "quarantine").iterdir()) == []
+
+
+def alter(path: Path, change: str) -> None:
+    """Do something to a file of 200 bytes with an mtime of 1 that a reader must notice."""
+    if change == "grow":
+        with path.open("ab") as more:
+            more.write(b"b" * 50)
+    elif change == "shrink":
+        os.truncate(path, 100)
+    elif change == "touch":
+        os.utime(path, (2, 2))
+    else:
+        with path.open("r+b") as same:
+            same.write(b"b" * 200)
+        os.utime(path, (1, 1))  # the size and mtime of before; only ctime tells
+
+
 @pytest.mark.parametrize("change", ["grow", "shrink", "touch", "rewrite"])
 def test_a_file_that_changes_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
@@ -176,17 +281,7 @@ def test_a_file_that_changes_is_refused(
         data = real(fd, count)
         calls.append(count)
         if len(calls) == 2:
-            if change == "grow":
-                with path.open("ab") as more:
-                    more.write(b"b" * 50)
-            elif change == "shrink":
-                os.truncate(path, 100)
-            elif change == "touch":
-                os.utime(path, (2, 2))
-            else:
-                with path.open("r+b") as same:
-                    same.write(b"b" * 200)
-                os.utime(path, (1, 1))  # the size and mtime of before; only ctime tells
+            alter(path, change)
         return data
 
     monkeypatch.setattr(os, "read", read)
