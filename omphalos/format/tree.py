@@ -113,6 +113,17 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
     Raises:
         TreeError: for any bytes that ``encode_tree`` would not have written; ``finding`` is exact.
     """
+    return tuple(TreeEntry(name, _KINDS[kind], size, ObjectId(oid)) for name, kind, size, oid in _decoded(data))
+
+
+def decode_ids(data: bytes) -> tuple[list[tuple[ObjectId, int]], list[ObjectId]]:
+    """Return the id and size of each file of a node, and the id of each folder; errors as for ``decode_tree``."""
+    rows = _decoded(data)
+    files = [(ObjectId(oid), size) for _, kind, size, oid in rows if not kind]
+    return files, [ObjectId(oid) for _, kind, _, oid in rows if kind] if len(files) < len(rows) else []
+
+
+def _decoded(data: bytes) -> list[_Row]:
     _refuse_large_claim(data)
     try:
         rows = _codec().decode(data)
@@ -121,7 +132,7 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
     if not _same_bytes(rows, data):
         raise _diagnose(data)
     _check_rows(rows)
-    return tuple(TreeEntry(name, _KINDS[kind], size, ObjectId(oid)) for name, kind, size, oid in rows)
+    return rows
 
 
 def build_tree(files: Iterable[tuple[str, int, ObjectId]]) -> list[TreeNode]:
@@ -181,8 +192,34 @@ def _node(path: str, entries: list[TreeEntry]) -> TreeNode:
 
 def _check_rows(rows: Sequence[_Row]) -> None:
     """Hold rows to every rule of a node, cheapest first."""
-    total, names = 0, [row[0] for row in rows]
-    plain = all(type(name) is str for name in names) and all_plain(names)
+    if not rows:
+        return
+    names, kinds, sizes, ids = zip(*rows, strict=True)
+    plain = {*map(type, names)} == {str} and all_plain(names)
+    if (
+        plain
+        and {*kinds} <= {0, 1}
+        and {*map(type, sizes)} == {int}
+        and {*map(type, ids)} == {bytes}
+        and {*map(len, ids)} == {ID_BYTES}
+        and EMPTY_TREE not in ids
+        and min(sizes) >= 0
+    ):
+        total = sum(sizes)  # every rule for one entry holds; what follows looks at each to say which does not
+    else:
+        total = _check_each(rows, plain)
+    if total > MAX_SIZE:
+        raise TreeError(FindingId.TREE_TOO_LARGE, "the sizes in a folder add up to more than 2^53-1")
+    disorder = in_byte_order(names)
+    if disorder is not None:
+        raise TreeError(disorder, "entries are not in strictly ascending byte order of name")
+    if not plain and len(set(map(fold, names))) != len(names):
+        raise TreeError(FindingId.PATH_CASE_COLLISION, "two names in a folder differ only in case")
+
+
+def _check_each(rows: Sequence[_Row], plain: bool) -> int:
+    """Hold each row to the rules for one entry; return the sum of the sizes."""
+    total = 0
     for name, kind, size, oid in rows:
         if type(name) is not str or kind not in (0, 1) or type(size) is not int or type(oid) is not bytes:
             raise TreeError(FindingId.TREE_MALFORMED, "an entry is not a name, a kind, a size and an id")
@@ -194,13 +231,7 @@ def _check_rows(rows: Sequence[_Row]) -> None:
         broken = [] if plain else refusing(check_component(name))
         if broken:
             raise TreeError(broken[0], f"an entry's name breaks a rule: {broken[0].value}")
-    if total > MAX_SIZE:
-        raise TreeError(FindingId.TREE_TOO_LARGE, "the sizes in a folder add up to more than 2^53-1")
-    disorder = in_byte_order(names)
-    if disorder is not None:
-        raise TreeError(disorder, "entries are not in strictly ascending byte order of name")
-    if not plain and len(set(map(fold, names))) != len(names):
-        raise TreeError(FindingId.PATH_CASE_COLLISION, "two names in a folder differ only in case")
+    return total
 
 
 def _refuse_large_claim(data: bytes) -> None:

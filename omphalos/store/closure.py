@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import Kind, ObjectId, from_hex
-from omphalos.format.tree import TreeEntry, decode_tree
+from omphalos.format.tree import TreeEntry, decode_ids, decode_tree
 from omphalos.store.damage import ObjectMissing
 from omphalos.store.durable import translated
 from omphalos.store.objects import ObjectStore
@@ -102,6 +102,41 @@ def _tree(objects: ObjectStore, root: ObjectId, prefix: str, seen: set[ObjectId]
                 todo.append((f"{path}{entry.name}/", entry.id, entry.size))
             else:
                 yield Met(path + entry.name, "blob", entry.id, entry.size)
+
+
+def blobs(
+    objects: ObjectStore, oid: ObjectId, seen: set[ObjectId], here: set[ObjectId]
+) -> Iterator[list[tuple[ObjectId, int]]]:
+    """Yield id and size of the files below an object, those of one folder at a time, for who wants to know no paths.
+
+    Args:
+        objects: where it is; no blob in it is kept as a list of chunks.
+        oid: the object.
+        seen: nodes to leave out.
+        here: takes the nodes that were met.
+
+    Raises:
+        OmphalosError: where ``closure`` would yield a problem.
+    """
+    kind = objects.kind_of(oid)
+    todo = [oid] if kind == "tree" else []
+    if kind == "run":
+        from omphalos.format.manifest import decode_manifest
+
+        manifest = decode_manifest(objects.read("run", oid))
+        todo.append(from_hex(manifest.tree))
+        method = from_hex(manifest.plan.method)
+        if objects.has(method):
+            todo.append(method)
+        yield [(from_hex(file.blake3), file.size) for file in manifest.control]
+    while todo:
+        node = todo.pop()
+        if node in seen or node in here:
+            continue
+        here.add(node)
+        files, folders = decode_ids(objects.read("tree", node))
+        todo += folders
+        yield files
 
 
 def secure(objects: ObjectStore, oid: ObjectId) -> None:

@@ -11,22 +11,22 @@ import contextlib
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+
+import msgspec
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.findings import FindingId
 from omphalos.format.ids import KINDS, Kind, ObjectId, from_hex, hasher, is_prefix, object_id
-from omphalos.format.manifest import decode_manifest
 from omphalos.format.tree import build_tree
 from omphalos.store import durable, scrub
-from omphalos.store.closure import Met, closure
+from omphalos.store.closure import Met, blobs, closure
 from omphalos.store.durable import temporary_name, translated
 from omphalos.store.index import Index, IndexUnusable, Place
 from omphalos.store.objects import KindMismatch, ObjectMissing
 from omphalos.store.rewrite import rewrite
-from omphalos.store.sources import BUFFER_BYTES
+from omphalos.store.sources import BUFFER_BYTES, without_collection
 from omphalos.store.store import Store
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -36,15 +36,14 @@ MAX_PLACES: Final = 100  # refs and paths named for one object; further ones are
 Source = Callable[[ObjectId], BinaryIO | None]
 
 
-@dataclass(slots=True)
-class Problem:
+class Problem(msgspec.Struct):
     """One thing that is wrong: what, with which object or file, and under which refs and paths it is needed."""
 
     id: FindingId
     object: str
     place: str
     detail: str = ""
-    needed_by: list[str] = field(default_factory=list)
+    needed_by: list[str] = msgspec.field(default_factory=list)
     more: int = 0
     repaired: bool = False
 
@@ -62,17 +61,16 @@ class Problem:
         }
 
 
-@dataclass(slots=True)
-class FsckReport:
+class FsckReport(msgspec.Struct):
     """What was read, what is wrong, what was not looked at, and what could not be written down."""
 
     objects: int = 0
     bytes: int = 0
     refs: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    quarantined: list[str] = field(default_factory=list)
-    not_checked: list[str] = field(default_factory=list)
-    not_written: list[str] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    quarantined: list[str] = msgspec.field(default_factory=list)
+    not_checked: list[str] = msgspec.field(default_factory=list)
+    not_written: list[str] = msgspec.field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -115,7 +113,7 @@ def fsck(
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be read, or not be written where that was asked for.
     """
     sources, report = list(repair), FsckReport()
-    with translated("checking the store"):
+    with translated("checking the store"), without_collection():
         _check_index(store, report)
         files, lists = scrub.units(store), scrub.lists(store)
         units = files + lists
@@ -246,6 +244,8 @@ def _follow(store: Store, kinds: dict[ObjectId, Kind], report: FsckReport) -> di
             continue
         if root is None:
             continue
+        if not kinds and not problems and not damaged and _is_sound(store, root, seen):
+            continue
         here: set[ObjectId] = set()
         trouble = False
         for met, found in _judged(
@@ -268,6 +268,34 @@ def _follow(store: Store, kinds: dict[ObjectId, Kind], report: FsckReport) -> di
             seen |= here
     report.problems += problems.values()
     return wanted
+
+
+def _is_sound(store: Store, root: ObjectId, seen: set[ObjectId]) -> bool:
+    """Say quickly that nothing is wrong below an object, and note its nodes; False means: look at each by its path."""
+    here, sizes = set[ObjectId](), dict[ObjectId, int]()
+    if store.objects.lists.shards():
+        return False
+    try:
+        for files in blobs(store.objects, root, seen, here):
+            for oid, size in files:
+                if sizes.setdefault(oid, size) != size:
+                    return False
+            if len(sizes) >= _AT_ONCE:
+                if not _are_sound(store, sizes):
+                    return False
+                sizes.clear()
+        if not _are_sound(store, sizes):
+            return False
+    except OmphalosError:
+        return False
+    seen |= here
+    return True
+
+
+def _are_sound(store: Store, sizes: dict[ObjectId, int]) -> bool:
+    rest = store.objects.unconfirmed(sizes)
+    places = store.objects.places(rest)
+    return all(_judge(store, Met("", "blob", oid, sizes[oid]), places.get(oid), {}, {}) is None for oid in rest)
 
 
 def _judged(
@@ -405,6 +433,8 @@ def _methods(store: Store) -> dict[ObjectId, Kind]:
         with contextlib.suppress(OmphalosError):
             oid = store.refs.get(name)
             if oid is not None:
+                from omphalos.format.manifest import decode_manifest
+
                 method = from_hex(decode_manifest(store.objects.read("run", oid)).plan.method)
                 if not store.objects.has(method):
                     found[method] = "tree"
@@ -467,6 +497,8 @@ def from_folder(folder: Path) -> Source:
     nodes = _nodes(files)
     with contextlib.suppress(OmphalosError, OSError):
         data = (folder / MANIFEST_NAME).read_bytes()
+        from omphalos.format.manifest import decode_manifest
+
         manifest = decode_manifest(data)
         nodes[object_id("run", data)] = data
         control = {file.path for file in manifest.control} | {MANIFEST_NAME}

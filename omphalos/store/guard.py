@@ -31,7 +31,7 @@ from omphalos.store.durable import temporary_name
 DATA_NAME: Final = "data.mdb"
 SUM_NAME: Final = "sum"
 NAMES: Final = (DATA_NAME, "lock.mdb", SUM_NAME)
-_READ_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 1 << 17
 _META_BYTES: Final = 8192  # both meta pages, for the smallest page size there is
 _SUM: Final = struct.Struct("<QIII")  # size, CRC-32 of the file, CRC-32 of its first bytes, CRC-32 of these three
 _ROUNDS: Final = 100
@@ -104,9 +104,10 @@ class Guard:
 
     def _sum(self) -> bytes:
         state = size = 0
-        while chunk := os.pread(self.fd, _READ_BYTES, size):
-            state = zlib.crc32(chunk, state)
-            size += len(chunk)
+        buffer = memoryview(bytearray(_READ_BYTES))
+        while got := os.preadv(self.fd, [buffer], size):
+            state = zlib.crc32(buffer[:got], state)
+            size += got
         return _encode(size, state, self._head())
 
     def _head(self) -> int:

@@ -118,6 +118,26 @@ class Index:
         places = {ObjectId(key): self._decode(value) for key, value in rows}
         return {oid: place for oid, place in places.items() if place is not None}
 
+    def unconfirmed(self, sizes: Mapping[ObjectId, int]) -> list[ObjectId]:
+        """Return those of these blobs of which the index does not say that there is an intact record of that size."""
+        oids = sorted(sizes)
+        if self._env is None or not oids:
+            return oids
+        rows = self._run(lambda txn: txn.cursor(self._db[b"objects"]).getmulti(oids))
+        values = [value for _, value in rows]
+        if len(values) == len(oids) and {*map(len, values)} == {_PLACE.size}:
+            numbers, _, lengths, kinds = zip(*_PLACE.iter_unpack(b"".join(values)), strict=True)
+            if not {*numbers} <= self._names.keys():
+                self.segments()
+            if lengths == tuple([sizes[oid] for oid in oids]) and not any(kinds) and {*numbers} <= self._names.keys():
+                return []
+        places = {ObjectId(key): self._decode(value) for key, value in rows}
+        return [
+            oid
+            for oid in oids
+            if (place := places.get(oid)) is None or place.damaged or place.kind or place.length != sizes[oid]
+        ]
+
     def _decode(self, value: bytes) -> Place | None:
         try:
             number, offset, length, kind = _PLACE.unpack(value)
@@ -154,7 +174,7 @@ class Index:
         """Go through all entries, as LMDB has them, and return how many there are."""
         if self._env is None:
             return len(self._memory)
-        return self._run(lambda txn: sum(1 for _ in txn.cursor(self._db[b"objects"]).iternext()))
+        return self._run(lambda txn: sum(map(bool, txn.cursor(self._db[b"objects"]).iternext(values=False))))
 
     def segments(self) -> dict[str, int]:
         """Return how far each segment is indexed, by name."""

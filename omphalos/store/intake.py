@@ -6,11 +6,9 @@ store still holds it (the same epoch for what is in segments, an ``lstat`` for w
 written to the cache only after its objects are durable.
 """
 
-import contextlib
-import gc
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +19,7 @@ from omphalos.format.tree import EMPTY_TREE, EMPTY_TREE_BYTES, TreeEntry, encode
 from omphalos.store import folders, statcache
 from omphalos.store.folders import FILE_FLAGS, FOLDER_FLAGS, STAT, Folder, packed_stat, reading, unreadable
 from omphalos.store.objects import ObjectStore
-from omphalos.store.sources import SourceChanged, unchanged
+from omphalos.store.sources import SourceChanged, unchanged, without_collection
 from omphalos.store.statcache import Row, Rows
 
 _CHUNK_BYTES: Final = 2 * 1024 * 1024
@@ -44,7 +42,7 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
         intake = _Intake(objects)
         fd = folders.open_root(directory)
         try:
-            with _without_collection():
+            with without_collection():
                 found = folders.survey(fd)
                 intake.recall(found)
             judge(found, intake.judged)
@@ -56,18 +54,6 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
             entry = (EMPTY_TREE, 0)
         objects.when_durable(intake.remember)
     return entry
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Keep the collector from walking again and again over a survey, which is large and holds no cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class _Intake:

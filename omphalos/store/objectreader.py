@@ -11,7 +11,7 @@ import heapq
 import io
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -229,6 +229,10 @@ class ObjectReader:
     def places(self, oids: list[ObjectId]) -> dict[ObjectId, Place]:
         """Return where the index says that objects lie; those it does not know are left out, and nothing is checked."""
         return self.catalog.ask(lambda index: index.get_many(oids))
+
+    def unconfirmed(self, sizes: Mapping[ObjectId, int]) -> list[ObjectId]:
+        """Return those of these blobs of which the index does not say that there is a record of that size."""
+        return self.catalog.ask(lambda index: index.unconfirmed(sizes))
 
     def read_blobs(self, oids: Iterable[ObjectId]) -> Generator[memoryview | None]:
         """Yield the bytes of many small blobs in order, hashed; each is good until the next is asked for.

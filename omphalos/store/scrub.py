@@ -1,10 +1,11 @@
 """Reading every object once: what fsck hashes, by several processes.
 
-Segments are cut into pieces of about the same size. Where a piece begins inside a segment its reader searches for the
-first intact record, and says where it began; the reader of the piece before goes on to the first record behind the cut,
-and says where it ended. If the two differ (damage there, or a segment stored inside an object), the segment is read
-again from end to end. Large files are mapped and hashed by a process of its own, so that a file that is cut while it is
-mapped ends that process and not fsck; what such a process leaves undone is read again without mapping.
+Segments are cut into pieces, and whichever process is free takes the next one. Where a piece begins inside a segment
+its reader searches for the first intact record, and says where it began; the reader of the piece before goes on to the
+first record behind the cut, and says where it ended. If the two differ (damage there, or a segment stored inside an
+object), the segment is read again from end to end. Large files are mapped and hashed by a process of its own, so that a
+file that is cut while it is mapped ends that process and not fsck; what such a process leaves undone is read again
+without mapping.
 
 Rules of this file: nothing is changed; what is found does not depend on how many processes read, or on the index.
 """
@@ -12,9 +13,8 @@ Rules of this file: nothing is changed; what is found does not depend on how man
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
 import msgspec
 from blake3 import blake3
@@ -27,13 +27,14 @@ from omphalos.store.sources import BUFFER_BYTES
 from omphalos.store.store import Store
 
 LISTS: Final = "chunked/"
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 5 << 18  # a whole record fits; what is hashed is still in the processor's cache
 _PIECE: Final = 4 << 20  # a segment is not cut into smaller ones
+_TOKEN: Final = 4
+_TOKENS: Final = 1000  # what fits into the smallest pipe there is
 _MAPPED: Final = 1 << 20  # smaller files are read
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What is read in one go: a part of a segment, or a folder of large files (``name`` without a dot)."""
 
     name: str
@@ -41,21 +42,21 @@ class Piece:
     end: int
 
 
-@dataclass(slots=True)
-class Share:
+class Share(msgspec.Struct):
     """What was found in one piece: counts, bad records and files, gaps, and the kinds of files that are no blobs.
 
-    ``began`` and ``ended`` are where the first record begins and the last one ends.
+    ``number`` is that of the piece, ``began`` and ``ended`` are where the first record begins and the last one ends.
     """
 
     name: str = ""
+    number: int = 0
     began: int = 0
     ended: int = 0
     objects: int = 0
     bytes: int = 0
-    bad: list[tuple[str, str, int, int]] = field(default_factory=list)  # id, place, offset, kind
-    gaps: list[tuple[str, int, int, bool]] = field(default_factory=list)
-    kinds: dict[str, int] = field(default_factory=dict)
+    bad: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)  # id, place, offset, kind
+    gaps: list[tuple[str, int, int, bool]] = msgspec.field(default_factory=list)
+    kinds: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def units(store: Store) -> list[tuple[str, int]]:
@@ -119,11 +120,14 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhil
     """
     segments = [unit for unit in chosen if "." in unit[0]]
     folders = [Piece(name, 0, 0) for name, _ in chosen if "." not in name]
-    parts = _cut(segments, workers)
-    children = [_start(store, part, mapped=False) for part in parts[1:] if part]
-    mapped = _start(store, folders, mapped=True) if folders and workers > 1 else None
-    meanwhile()
-    found = _read(store, parts[0], mapped=False)
+    pieces = _cut(segments, workers)
+    helpers = min(workers, len(pieces)) - 1
+    with contextlib.ExitStack() as stack:
+        queue = _queue(stack) if helpers > 0 else -1
+        children = [_start(store, pieces, _taken(queue, len(pieces)), mapped=False) for _ in range(helpers)]
+        mapped = _start(store, folders, None, mapped=True) if folders and workers > 1 else None
+        meanwhile()
+        found = _read(store, pieces, _taken(queue, len(pieces)) if helpers > 0 else None, mapped=False)
     for pid, fd in children:
         shares = _finish(pid, fd)
         if shares is None:
@@ -134,31 +138,34 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhil
     return done + (shares if shares is not None else _read(store, folders, mapped=False))
 
 
-def _cut(segments: list[tuple[str, int]], workers: int) -> list[list[Piece]]:
-    """Return for each process what it reads: an unbroken part of the order on disk."""
+def _cut(segments: list[tuple[str, int]], workers: int) -> list[Piece]:
+    """Return what is read in one go, in the order on disk: whole segments where one process reads them all."""
     total = sum(size for _, size in segments)
-    own = total // workers * 2 // 3 if workers > 1 else total  # of this process, which has other things to do as well
-    size = max(_PIECE, -(-(total - own) // max(1, workers - 1)))
-    parts, left = [list[Piece]()], max(_PIECE, own)
-    for name, end in segments:
-        at = 0
-        while True:
-            if end - at <= left + _PIECE or len(parts) == workers:
-                parts[-1].append(Piece(name, at, end))
-                left -= end - at
-                break
-            if left > 0:
-                parts[-1].append(Piece(name, at, at + left))
-                at += left
-            parts.append([])
-            left = size
-    return parts
+    step = _PIECE if workers > 1 else max(1, total)
+    return [Piece(name, at, min(at + step, end)) for name, end in segments for at in range(0, max(1, end), step)]
+
+
+def _queue(stack: contextlib.ExitStack) -> int:
+    """Return a pipe that holds so many tokens, each of which the kernel gives to one of the processes that ask."""
+    ours, theirs = os.pipe()
+    stack.callback(os.close, ours)
+    with os.fdopen(theirs, "wb") as stream:
+        stream.write(b"".join(number.to_bytes(_TOKEN, "little") for number in range(_TOKENS)))
+    return ours
+
+
+def _taken(queue: int, count: int) -> Iterator[int]:
+    """Yield the numbers below ``count`` that this process is to do, as it asks for them."""
+    each = -(-count // _TOKENS)
+    while token := os.read(queue, _TOKEN):
+        first = int.from_bytes(token, "little") * each
+        yield from range(first, min(first + each, count))
 
 
 def _joined(store: Store, segments: list[tuple[str, int]], found: list[Share]) -> list[Share]:
     """Return the shares of each segment, read again from end to end where its pieces do not meet."""
     of: dict[str, list[Share]] = {}
-    for share in found:
+    for share in sorted(found, key=lambda share: share.number):
         of.setdefault(share.name, []).append(share)
     done: list[Share] = []
     for name, size in segments:
@@ -169,7 +176,7 @@ def _joined(store: Store, segments: list[tuple[str, int]], found: list[Share]) -
     return done
 
 
-def _start(store: Store, pieces: list[Piece], *, mapped: bool) -> tuple[int, int]:
+def _start(store: Store, pieces: list[Piece], take: Iterable[int] | None, *, mapped: bool) -> tuple[int, int]:
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid:
@@ -178,7 +185,7 @@ def _start(store: Store, pieces: list[Piece], *, mapped: bool) -> tuple[int, int
     code = 1
     try:
         os.close(ours)
-        data = msgspec.msgpack.encode(_read(store, pieces, mapped=mapped))
+        data = msgspec.msgpack.encode(_read(store, pieces, take, mapped=mapped))
         with os.fdopen(theirs, "wb") as stream:
             stream.write(data)
         code = 0
@@ -195,10 +202,12 @@ def _finish(pid: int, fd: int) -> list[Share] | None:
     return msgspec.msgpack.decode(data, type=list[Share])
 
 
-def _read(store: Store, pieces: Iterable[Piece], *, mapped: bool) -> list[Share]:
+def _read(store: Store, pieces: list[Piece], take: Iterable[int] | None = None, *, mapped: bool) -> list[Share]:
+    """Read pieces, all or those whose numbers are handed out."""
     found: list[Share] = []
-    for piece in pieces:
-        share = Share(piece.name)
+    for number in take if take is not None else range(len(pieces)):
+        piece = pieces[number]
+        share = Share(piece.name, number)
         if "." in piece.name:
             _read_segment(store, piece, share)
         else:

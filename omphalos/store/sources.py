@@ -1,5 +1,7 @@
 """Files that are read to be stored or hashed: each from one descriptor, and refused if it changes meanwhile."""
 
+import contextlib
+import gc
 import os
 import stat
 from collections.abc import Iterator
@@ -84,3 +86,15 @@ def read_source(fd: int, name: str) -> Iterator[bytes]:
         yield chunk
     if left or not unchanged(before, os.fstat(fd)):
         raise SourceChanged(name)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep the collector from walking again and again over what is large, is soon gone, and holds no cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

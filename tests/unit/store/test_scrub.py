@@ -1,5 +1,6 @@
 """Segments read in pieces give what one reader gives, wherever they are cut and whatever is damaged."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -61,17 +62,28 @@ def test_wherever_it_is_cut(store: Store, damage: str) -> None:
         assert found(scrub._joined(store, [(name, size)], shares)) == whole, cut
 
 
-def test_processes_share_one_segment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A segment is cut into as many pieces as there are processes, and all of it is read."""
+@pytest.mark.parametrize("tokens", [1, 3, 1000])
+def test_processes_share_one_segment(store: Store, monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
+    """A segment is cut into pieces that meet, and all of it is read, each piece once, by any number of processes."""
     monkeypatch.setattr(scrub, "_PIECE", 64)
+    monkeypatch.setattr(scrub, "_TOKENS", tokens)
     ((name, size),) = scrub.units(store)
     for workers in (1, 2, 3, 5):
         parts = scrub._cut([(name, size)], workers)
-        assert len(parts) == workers
-        flat = [piece for part in parts for piece in part]
-        assert [piece.start for piece in flat[1:]] == [piece.end for piece in flat[:-1]]
-        assert (flat[0].start, flat[-1].end) == (0, size)
+        assert len(parts) == (1 if workers == 1 else -(-size // 64))
+        assert [piece.start for piece in parts[1:]] == [piece.end for piece in parts[:-1]]
+        assert (parts[0].start, parts[-1].end) == (0, size)
         assert fsck(store, workers=workers).objects == len(set(DATA))
+
+
+def test_pieces_are_handed_out_once() -> None:
+    """Whoever asks, and however often, gets what nobody else got; together they get all."""
+    for count in (1, 999, 1000, 1001, 5000):
+        with contextlib.ExitStack() as stack:
+            queue = scrub._queue(stack)
+            readers = [scrub._taken(queue, count) for _ in range(3)]
+            found = [number for numbers in itertools.zip_longest(*readers) for number in numbers if number is not None]
+        assert sorted(found) == list(range(count))
 
 
 def test_a_large_file_that_is_cut_while_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
