@@ -12,7 +12,7 @@ import pytest
 
 from omphalos.format.errors import OmphalosError
 from omphalos.format.ids import ObjectId, blob_id
-from omphalos.store import chunking, streamed
+from omphalos.store import chunking
 from omphalos.store.checkout import checkout
 from omphalos.store.durable import Disk, StoreFull, StoreIOError, StoreReadOnly
 from omphalos.store.fsck import fsck
@@ -245,44 +245,6 @@ def test_power_lost_at_a_list_of_chunks(tmp_path: Path, in_chunks: Path) -> None
 
     record_cut(root, in_chunks, hooked(before))
     assert seen == ["list", "ref", "ref"]
-
-
-@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreIOError)])
-def test_any_call_of_a_copy_may_fail(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[StoreIOError]
-) -> None:
-    """The same for a large file, which the kernel copies: an error, or the file is there whole; and no leftovers."""
-    for name, value in (("COPY_ABOVE", 0), ("_WINDOW", 4096)):
-        monkeypatch.setattr(streamed, name, value)
-    large, data = tmp_path / "large", bytes(range(256)) * 80
-    large.write_bytes(data)
-    seen: list[str] = []
-
-    def put(root: Path, disk: Disk) -> None:
-        assert Store(root, disk=disk, pack_limit=1000).objects.put_file(large).id == blob_id(data)
-
-    Store.init(tmp_path / "counted")
-    put(tmp_path / "counted", hooked(lambda name, _: seen.append(name)))
-    assert seen.count("copy") == 5
-    failed = 0
-    for at in range(len(seen)):
-        root = tmp_path / f"s{at}"
-        Store.init(root)
-        left = [at]
-
-        def before(name: str, args: tuple[object, ...], left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == -1:
-                raise OSError(number, os.strerror(number))
-
-        problem = outcome(lambda root=root, before=before: put(root, hooked(before)))  # type: ignore[misc]
-        assert problem is None or type(problem) is error
-        failed += problem is not None
-        assert_sound(root)
-        put(root, Quick())
-        assert Store.open(root).objects.read("blob", blob_id(data)) == data
-        assert leftovers(root) == []
-    assert failed >= len(seen) - 7  # advice may be refused, and a folder that is there already
 
 
 def test_small_writes_lose_nothing(tmp_path: Path, source: Path) -> None:
