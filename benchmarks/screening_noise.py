@@ -125,14 +125,14 @@ NOISE: dict[str, Callable[[str, int], str]] = {
 }
 
 WRITTEN_FOR = {
-    "one typo": "edit distance of words",
-    "two typos": "keys with two letters left out",
+    "one typo": "edit distance of words; misspelt legal forms, after the dev half's misses were read",
+    "two typos": "keys with two letters left out; misspelt legal forms, as above",
     "word order": "sorted tokens",
-    "space lost or added": "joined tokens",
+    "space lost or added": "joined tokens; legal forms written together with a name, as above",
     "address or number behind": "tails (tails.toml), after this class had 0.727 on the test half without them",
     "legal form added": "legal forms",
     "word dropped": "coverage of the better side",
-    "initial": "likeness of an initial",
-    "misread letter": "one digit taken for a letter",
+    "initial": "likeness of an initial; J STOCK COMPANY, as above",
+    "misread letter": "one digit taken for a letter, in legal forms too",
     "other transcription": "sound keys",
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
+from omphalos.screening.normalize.misspelt import set_right
 from omphalos.screening.normalize.native import native_words, spell
 from omphalos.screening.normalize.tails import tail_at
 from omphalos.screening.normalize.text import MAX_NAME_CHARACTERS, fold, script_of
@@ -110,14 +111,14 @@ def name_forms(name: str) -> NameForms:
     if script in {"Kore", "Hani", "Jpan"}:
         for form in _TABLE.glued:
             name = name.replace(form, f" {form} ")
-    folded = fold(name)
-    words = folded.split(" ")
+    words = set_right(fold(name).split(" "))
+    folded = " ".join(words)
     cut = _tail_at(folded, words, "/" in name)
     full, core, forms = _take_forms(words[:cut])
     spelled = name if name.isascii() else spell(name, _TABLE.native)
     if spelled != name:
         # Translated or vocalized words are an interpretation: they stand in the core, never in the full form.
-        again = fold(spelled).split(" ")
+        again = set_right(fold(spelled).split(" "))
         _, core, more = _take_forms(again[: _tail_at(" ".join(again), again, "/" in name)])
         forms = [*forms, *(token for token in more if token in full.split(" "))]
     tail = " ".join(words[cut:])
