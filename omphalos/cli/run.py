@@ -201,7 +201,8 @@ def _reference(options: dict[str, Any], overrides: list[str]) -> "Job":
         raise click.UsageError("--feed and --registry replace inputs of a JOB.toml, and none was named")
     from pathlib import PurePath
 
-    from omphalos.screening.job import apply_overrides, job_of_table
+    from omphalos.screening.job import job_of_table
+    from omphalos.screening.jobtable import apply_overrides
     from omphalos.screening.reference import reference_table
 
     return job_of_table(apply_overrides(reference_table(options["scale"] or "full"), overrides), base=PurePath())

@@ -6,18 +6,17 @@ configuration (only base names enter it), so that where files lay cannot change 
 so that two spellings of one job are one plan. Numbers are integers: shares and scores are basis points.
 """
 
-import difflib
 import itertools
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 from omphalos.catalog.query import answerable
-from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.format.errors import OmphalosError
+from omphalos.screening.jobtable import JobError, Key, Table, apply_overrides, read_toml, refuse_unknown, section
 from omphalos.screening.match.params import MatchParams
 
 FEED_FIELDS: Final[tuple[str, ...]] = (
@@ -116,8 +115,6 @@ REGISTRY_FORMATS: Final[tuple[str, ...]] = (
 DECIMAL_SEPARATORS: Final[tuple[str, ...]] = (".", ",")
 THOUSANDS_SEPARATORS: Final[tuple[str, ...]] = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 JOB_SCHEMA: Final = "omphalos.job/1"
-MAX_JOB_BYTES: Final = 1 << 20
-MAX_INT: Final = (1 << 53) - 1
 _FORMAT_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSION_SUFFIXES: Final = {".gz": "gzip", ".zst": "zstd"}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -126,15 +123,6 @@ _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 # The base name is what enters the plan; a path that ends in dots would take a folder name of this machine instead.
 _PATH_RULE: Final = "a path that ends in the name of a file or folder"
 _NAME_RULE: Final = "lower-case letters, digits and hyphens, 1 to 64 of them, not starting with a hyphen"
-
-Table = dict[str, Any]
-
-
-class JobError(OmphalosError):
-    """A job file, or an override of it, is not a job."""
-
-    kind = ErrorKind.USAGE
-    id = "badJob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,19 +192,6 @@ class Job:
     queries: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """One key of the schema: its kind, and either a default or the fact that it must stand there."""
-
-    kind: str  # text, int, texts, mapping
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    low: int = 0
-    high: int = MAX_INT
-    check: Callable[[str], bool] | None = None
-    rule: str = ""
-
-
 def is_day(text: str) -> bool:
     """Say whether ``text`` is a day of the calendar, written as ISO 8601 (2026-01-31)."""
     try:
@@ -225,48 +200,48 @@ def is_day(text: str) -> bool:
         return False
 
 
-_SCORE: Final = _Key("int", low=1, high=10_000)
+_SCORE: Final = Key("int", low=1, high=10_000)
 _TOP: Final = {
-    "name": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
-    "queries": _Key("texts"),
+    "name": Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
+    "queries": Key("texts"),
 }
 _SECTIONS: Final = ("feed", "registry", "match", "review", "synthetic")
 _FEED: Final = {
-    "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
-    "format": _Key("text", choices=FEED_FORMATS),
-    "compression": _Key("text", choices=COMPRESSIONS),
-    "encoding": _Key("text", choices=ENCODINGS),
-    "delimiter": _Key("text", choices=DELIMITERS),
-    "null_values": _Key("texts"),
-    "date_formats": _Key("texts", choices=DATE_FORMATS),
-    "decimal_separator": _Key("text", choices=DECIMAL_SEPARATORS),
-    "thousands_separator": _Key("text", choices=THOUSANDS_SEPARATORS),
-    "currency": _Key("text", check=lambda t: bool(_CURRENCY.fullmatch(t)), rule="three capital letters (ISO 4217)"),
-    "minor_unit_digits": _Key("int", high=4),
-    "max_rejected_share_bp": _Key("int", high=10_000),
-    "columns": _Key("mapping", required=True),
-    "constants": _Key("mapping"),
+    "path": Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+    "format": Key("text", choices=FEED_FORMATS),
+    "compression": Key("text", choices=COMPRESSIONS),
+    "encoding": Key("text", choices=ENCODINGS),
+    "delimiter": Key("text", choices=DELIMITERS),
+    "null_values": Key("texts"),
+    "date_formats": Key("texts", choices=DATE_FORMATS),
+    "decimal_separator": Key("text", choices=DECIMAL_SEPARATORS),
+    "thousands_separator": Key("text", choices=THOUSANDS_SEPARATORS),
+    "currency": Key("text", check=lambda t: bool(_CURRENCY.fullmatch(t)), rule="three capital letters (ISO 4217)"),
+    "minor_unit_digits": Key("int", high=4),
+    "max_rejected_share_bp": Key("int", high=10_000),
+    "columns": Key("mapping", required=True),
+    "constants": Key("mapping"),
 }
 _REGISTRY: Final = {
-    "source": _Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
-    "format": _Key("text", required=True, choices=REGISTRY_FORMATS),
-    "path": _Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+    "source": Key("text", required=True, check=lambda t: bool(_NAME.fullmatch(t)), rule=_NAME_RULE),
+    "format": Key("text", required=True, choices=REGISTRY_FORMATS),
+    "path": Key("text", required=True, check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
 }
 _MATCH: Final = {
     "threshold_bp": _SCORE,
     "medium_bp": _SCORE,
     "high_bp": _SCORE,
-    "max_candidates": _Key("int", low=1, high=1000),
+    "max_candidates": Key("int", low=1, high=1000),
 }
 _REVIEW: Final = {
-    "decisions": _Key("text", check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
-    "as_of": _Key("text", check=is_day, rule="a day, such as 2026-01-31"),
-    "evidence": _Key("int", high=200),
+    "decisions": Key("text", check=lambda t: PurePath(t).name not in ("", ".."), rule=_PATH_RULE),
+    "as_of": Key("text", check=is_day, rule="a day, such as 2026-01-31"),
+    "evidence": Key("int", high=200),
 }
 _SYNTHETIC: Final = {
-    "seed": _Key("int"),
-    "shipments": _Key("int", low=1, high=10_000_000),
-    "entities": _Key("int", low=1, high=1_000_000),
+    "seed": Key("int"),
+    "shipments": Key("int", low=1, high=10_000_000),
+    "entities": Key("int", low=1, high=1_000_000),
 }
 
 
@@ -282,77 +257,13 @@ def parse_job(text: bytes, *, base: PurePath, overrides: Sequence[str] = ()) -> 
     ``overrides`` are ``key=value`` texts applied before anything is checked (see ``apply_overrides``). No file is
     opened. Raises JobError, naming the key's dotted path, for anything that is not exactly a job.
     """
-    if len(text) > MAX_JOB_BYTES:
-        raise JobError(f"the job file is larger than {MAX_JOB_BYTES} bytes", hint="is this a feed and not a job file?")
-    try:
-        table = tomllib.loads(text.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise JobError(f"the job file is not UTF-8 at byte {error.start}", hint="save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise JobError(f"the job file is not TOML: {_plain(error)}", hint="text values stand in quotes") from error
-    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads; nesting without end
-        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
-        raise JobError(f"the job file is not TOML: {reason}", hint="a whole number has at most 16 digits") from error
-    return job_of_table(apply_overrides(table, overrides), base=base)
-
-
-def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
-    """Return a copy of the parsed job file with every ``dotted.key=value`` set, in order.
-
-    The value is read as a TOML value where it is one (``6800``, ``["iso", "dmy"]``, ``"007"``), else as plain text.
-    A list of tables is reached by position, from 0: ``registry.0.path=lists/new``. Raises JobError for a text without
-    ``=``, an empty key, or a path that leads through something that is not a table.
-    """
-    result: Table = _copied(dict(table))
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(parts):
-            raise JobError(f"not an override: {override}", hint="write key=value, such as match.threshold_bp=6800")
-        at: Any = result
-        for depth, part in enumerate(parts[:-1]):
-            at = _step(at, part, ".".join(parts[: depth + 1]))
-        if not isinstance(at, dict):
-            raise JobError(f"{key.strip()} cannot be set: {'.'.join(parts[:-1])} is not a table")
-        at[parts[-1]] = _toml_value(value.strip())
-    return result
-
-
-def _step(at: Any, part: str, path: str) -> Any:
-    if isinstance(at, dict):
-        return at.setdefault(part, {})
-    if isinstance(at, list):
-        found = {str(number): item for number, item in enumerate(at)}.get(part)
-        if found is None:
-            raise JobError(f"{path} does not exist", hint=f"the list has {len(at)} entries, counted from 0")
-        return found
-    raise JobError(f"{path} cannot be set: what holds it is not a table")
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    # A text with a newline could smuggle in further keys; then it is plain text.
-    return parsed["value"] if list(parsed) == ["value"] else text
-
-
-def _plain(error: Exception) -> str:
-    text = str(error)
-    return text[:1].lower() + text[1:]
+    return job_of_table(apply_overrides(read_toml(text), overrides), base=base)
 
 
 def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
     """Return the job in a parsed TOML table; the second half of ``parse_job``, with the same errors."""
-    _refuse_unknown(table, (*_TOP, *_SECTIONS), "")
-    top = _section({key: value for key, value in table.items() if key in _TOP}, _TOP, "")
+    refuse_unknown(table, (*_TOP, *_SECTIONS), "")
+    top = section({key: value for key, value in table.items() if key in _TOP}, _TOP, "")
     real = [key for key in ("feed", "registry") if key in table]
     if "synthetic" in table and real:
         raise JobError(
@@ -362,7 +273,7 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
     review = _review(table.get("review", {}), base)
     queries = _queries(top.get("queries", ()))
     if "synthetic" in table:
-        synthetic = SyntheticSpec(**_section(table["synthetic"], _SYNTHETIC, "synthetic"))
+        synthetic = SyntheticSpec(**section(table["synthetic"], _SYNTHETIC, "synthetic"))
         return Job(top["name"], None, (), match, synthetic, review, queries)
     if "feed" not in table:
         raise JobError("the job has no feed", hint="add [feed] and [[registry]], or [synthetic]")
@@ -371,7 +282,7 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
 
 
 def _match(table: Any) -> MatchParams:
-    found = {**asdict(MatchParams()), **_section(table, _MATCH, "match")}
+    found = {**asdict(MatchParams()), **section(table, _MATCH, "match")}
     low, medium, high = (found[key] for key in ("threshold_bp", "medium_bp", "high_bp"))
     if not low <= medium <= high:
         raise JobError(
@@ -390,14 +301,14 @@ def _queries(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _review(table: Any, base: PurePath) -> ReviewSpec:
-    found = _section(table, _REVIEW, "review")
+    found = section(table, _REVIEW, "review")
     if "decisions" in found:
         found["decisions"] = Path(base) / found["decisions"]
     return ReviewSpec(**found)
 
 
 def _feed(table: Any, base: PurePath) -> FeedSpec:
-    found = _section(table, _FEED, "feed")
+    found = section(table, _FEED, "feed")
     path = Path(base) / found.pop("path")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = _COMPRESSION_SUFFIXES.get(suffixes[-1]) if suffixes else None
@@ -453,7 +364,7 @@ def _check_fields(columns: dict[str, str], constants: dict[str, str], currency: 
 
 
 def _fields(table: dict[str, str], path: str) -> tuple[tuple[str, str], ...]:
-    _refuse_unknown(table, FEED_FIELDS, path)
+    refuse_unknown(table, FEED_FIELDS, path)
     empty = sorted(field for field, text in table.items() if not text)
     if empty:
         raise JobError(f"{path}.{empty[0]} is empty", hint="leave the key out where the file does not carry it")
@@ -467,101 +378,13 @@ def _registries(tables: Any, base: PurePath) -> tuple[RegistrySpec, ...]:
         raise JobError("the job has no registry", hint="add [[registry]] with source, format and path")
     specs = []
     for number, table in enumerate(tables):
-        found = _section(table, _REGISTRY, f"registry.{number}")
+        found = section(table, _REGISTRY, f"registry.{number}")
         specs.append(RegistrySpec(found["source"], found["format"], Path(base) / found["path"]))
     specs.sort(key=lambda spec: spec.source)
     for first, second in itertools.pairwise(specs):
         if first.source == second.source:
             raise JobError(f"two registries have the source {first.source}", hint="give each its own short name")
     return tuple(specs)
-
-
-def _section(table: Any, schema: Mapping[str, _Key], path: str) -> Table:
-    """Return the values of one section, checked; keys that are absent and not required stay absent."""
-    if not isinstance(table, dict):
-        raise JobError(f"{path} is not a table but {_kind_of(table)}", hint=f"write [{path.partition('.')[0]}]")
-    _refuse_unknown(table, tuple(schema), path)
-    found: Table = {}
-    for name, key in schema.items():
-        dotted = f"{path}.{name}" if path else name
-        if name in table:
-            found[name] = _value(table[name], key, dotted)
-        elif key.required:
-            raise JobError(f"{dotted} is missing", hint=f"it is {key.rule or _wanted(key)}")
-    return found
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], path: str) -> None:
-    unknown = sorted(key for key in table if key not in known)
-    if not unknown:
-        return
-    dotted = f"{path}.{unknown[0]}" if path else unknown[0]
-    near = difflib.get_close_matches(unknown[0], known, n=1)
-    near_path = f"{path}.{near[0]}" if path and near else "".join(near)
-    hint = f"did you mean {near_path}?" if near else f"known here: {', '.join(known)}"
-    raise JobError(f"unknown key {dotted}", hint=hint)
-
-
-def _value(value: Any, key: _Key, path: str) -> Any:
-    if key.kind == "int":
-        if type(value) is not int:
-            raise _wrong_type(path, key, value)
-        if not key.low <= value <= key.high:
-            raise JobError(f"{path} is {value}, outside {key.low} to {key.high}")
-        return value
-    if key.kind == "text":
-        if not isinstance(value, str):
-            raise _wrong_type(path, key, value)
-        return _text(value, key, path)
-    if key.kind == "texts":
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise _wrong_type(path, key, value)
-        return tuple(_text(item, key, path) for item in value)
-    if not isinstance(value, dict):
-        raise _wrong_type(path, key, value)
-    for name in sorted(value):
-        if not isinstance(value[name], str):
-            raise _wrong_type(f"{path}.{name}", _Key("text"), value[name])
-    return dict(value)
-
-
-def _text(value: str, key: _Key, path: str) -> str:
-    if "\0" in value:
-        raise JobError(f"{path} holds a NUL character")
-    if key.choices and value not in key.choices:
-        folded = value.lower().replace("_", "-")
-        if folded in key.choices:
-            return folded
-        near = difflib.get_close_matches(folded, key.choices, n=1)
-        listed = ", ".join(repr(choice) for choice in key.choices)
-        raise JobError(
-            f"{path} is {value!r}", hint=f"did you mean {near[0]!r}? one of {listed}" if near else f"one of {listed}"
-        )
-    if key.check is not None and not key.check(value):
-        raise JobError(f"{path} is {value!r}", hint=f"it is {key.rule}")
-    return value
-
-
-def _wrong_type(path: str, key: _Key, value: Any) -> JobError:
-    hint = "put it in quotes" if key.kind == "text" and isinstance(value, (int, float)) else f"it is {_wanted(key)}"
-    return JobError(f"{path} must be {_wanted(key)}, found {_kind_of(value)}", hint=hint)
-
-
-def _wanted(key: _Key) -> str:
-    names = {"int": "a whole number", "text": "text", "texts": "a list of texts", "mapping": "a table of texts"}
-    return names[key.kind]
-
-
-def _kind_of(value: Any) -> str:
-    names: dict[type, str] = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number with a fraction",
-        str: "text",
-        list: "a list",
-        dict: "a table",
-    }
-    return names.get(type(value), "a date or time")
 
 
 def normalized(job: Job) -> Table:

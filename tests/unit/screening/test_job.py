@@ -8,12 +8,12 @@ import pytest
 from omphalos.screening.job import (
     FEED_FIELDS,
     FeedSpec,
-    JobError,
     SyntheticSpec,
     normalized,
     parse_job,
     schema_keys,
 )
+from omphalos.screening.jobtable import JobError
 from omphalos.screening.match.params import MatchParams
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "howto" / "job-file.md"
