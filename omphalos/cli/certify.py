@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +40,18 @@ class StatementInTheWay(OmphalosError):
     id = "statementNotWritten"
 
 
-def _scratch(root: Path) -> Path | None:
-    """Return where to compute: beside the store, or the system's temporary folder where the store is read-only."""
-    return None if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / "omphalos"
+@contextmanager
+def scratch(root: Path) -> Iterator[Path | None]:
+    """Give the block where to compute: None for beside the store, or a folder of its own where that is read-only.
+
+    Others write to the system's temporary folder too, so the name is a new one that nobody else can enter: whoever
+    owned the folder could exchange what is computed in it.
+    """
+    if os.access(root, os.W_OK):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="omphalos-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _around(threads: int) -> "Surroundings":
@@ -98,11 +109,9 @@ def command(
     target = statement or _default_statement(store.root, run.run_id, now)
     if target is not None and os.path.lexists(target):
         raise StatementInTheWay(f"{target} exists already", hint="give another file with --statement")
-    with progress(app.out) as stage, engine_failures(stage):
+    with scratch(store.root) as place, progress(app.out) as stage, engine_failures(stage):
         here = machine(threads, memory, stage)
-        certifier = Certifier(
-            _around(here.resources.threads), variations, here.environment, memory, _scratch(store.root), stage
-        )
+        certifier = Certifier(_around(here.resources.threads), variations, here.environment, memory, place, stage)
         result = certify(store, run, certifier)
     if target is not None:
         manifest = store.objects.read("run", run.id)

@@ -154,3 +154,21 @@ def test_another_method_is_not_called_different(
     monkeypatch.setattr(certify, "hash_method", lambda: bytes(32))
     said = call("certify", first, "--json")
     assert (said.code, said.document["outcome"]) == (3, "not-rerunnable")
+
+
+def test_certify_computes_where_nobody_else_can_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store is read-only the scratch folder is new, of mode 0700, and gone afterwards; beside it, none is."""
+    from omphalos.cli.certify import scratch
+
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "omphalos").symlink_to(tmp_path)  # what somebody else may have put there
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    with scratch(tmp_path) as place:
+        assert place is None
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with scratch(tmp_path) as place:
+        assert place is not None
+        assert (place.parent, place.is_symlink(), place.stat().st_mode & 0o777) == (shared, False, 0o700)
+        (place / "x").write_text("y")
+    assert [path.name for path in shared.iterdir()] == ["omphalos"]
