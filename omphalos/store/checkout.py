@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -125,6 +126,9 @@ def checkout(
         files = [(dest.name, entry.size, entry.id)]
     if root is not None:
         files = list(walk(store, root))
+    kept = [path for path, _, _ in files if PARTIAL_PREFIX in path and _is_kept(path)]
+    if kept:
+        raise CheckoutConflict(kept, "a name like this is kept for files on their way in, and would be swept away")
     folder = dest if root is not None else dest.parent
     with translated("checking out"), contextlib.closing(_Writer(store, link, reflink, sync)) as writer:
         if os.path.lexists(folder):
@@ -184,6 +188,10 @@ def _note_rest(folder: Folder, above: str, seen: dict[str, State | None]) -> Non
             _note_rest(below, f"{above}{name}/", seen)
         else:
             seen[f"{above}{name}/"] = "added"
+
+
+def _is_kept(path: str) -> bool:
+    return any(durable.is_temporary(name, PARTIAL_PREFIX) for name in path.split("/"))
 
 
 def _is_blob(fd: int, name: str, size: int, oid: ObjectId) -> bool:
@@ -322,7 +330,7 @@ class _Writer:
                 raise CheckoutConflict([path for path, _, _ in differing], "save them, or repeat with force")
             self.unchanged = len(files) - len(missing) - len(differing)
             replaced = {path for path, _, _ in (*missing, *differing)}
-            self._write(root, [file for file in files if file[0] in replaced])
+            self._write(root, [file for file in files if file[0] in replaced], {path for path, _, _ in missing})
         finally:
             os.close(root)
 
@@ -365,7 +373,13 @@ class _Writer:
             return
         half = len(files) // 2
         ours, theirs = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no process to be had: then alone
+            os.close(ours)
+            os.close(theirs)
+            self._write_new(root, files)
+            return
         if not pid:
             code = 1
             try:
@@ -377,6 +391,9 @@ class _Writer:
         os.close(theirs)
         try:
             self._write_new(root, files[:half])
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)  # all of it goes away
+            raise
         finally:
             with os.fdopen(ours, "rb") as stream:
                 linked = int.from_bytes(stream.read(), "little")
@@ -416,7 +433,7 @@ class _Writer:
         finally:
             folders.abandon()
 
-    def _write(self, root: int, files: list[File]) -> None:
+    def _write(self, root: int, files: list[File], missing: set[str]) -> None:
         durable.sweep(self._disk, root, PARTIAL_PREFIX)
         folders = _Folders(self._disk, root, make=True)
         try:
@@ -425,20 +442,31 @@ class _Writer:
                 folder = folders.enter(above)
                 if folder is None:
                     raise CheckoutConflict([path], "its folder went away meanwhile")
-                self._put(folder, name, size, oid)
+                try:
+                    self._put(folder, name, size, oid, new=path in missing)
+                except FileExistsError:
+                    raise CheckoutConflict([path], "it appeared meanwhile; look at it, then repeat") from None
                 self.files += 1
                 self.bytes += size
             folders.finish()
         finally:
             folders.abandon()
 
-    def _put(self, folder: int, name: str, size: int, oid: ObjectId) -> None:
-        if self._link and self._put_link(folder, name, size, oid):
+    def _put(self, folder: int, name: str, size: int, oid: ObjectId, *, new: bool) -> None:
+        """Give a file its name; if it is ``new``, FileExistsError says that somebody else was faster."""
+        if self._link and self._put_link(folder, name, size, oid, new=new):
             self.linked += 1
             return
         with Incoming(self._disk, None, prefix=PARTIAL_PREFIX, at=folder) as incoming:
             if self._fill(oid, incoming.fd) != size:
                 raise _wrong_size(name)
+            if new:
+                try:
+                    incoming.commit_new(name, OBJECT_MODE)
+                    return
+                except OSError as problem:
+                    if problem.errno not in CANNOT:
+                        raise  # else the file system has no hard links
             incoming.commit(name, OBJECT_MODE)
 
     def _put_new(self, folder: int, name: str, size: int, oid: ObjectId, data: memoryview | None) -> None:
@@ -489,12 +517,20 @@ class _Writer:
         self.cloned += 1
         return size
 
-    def _put_link(self, folder: int, name: str, size: int, oid: ObjectId) -> bool:
+    def _put_link(self, folder: int, name: str, size: int, oid: ObjectId, *, new: bool) -> bool:
         temporary = PARTIAL_PREFIX + temporary_name()
         try:
             if not self._linked(folder, temporary, size, oid):
                 return False
-            self._disk.rename(temporary, name, folder)
+            if new:
+                try:
+                    self._disk.link(temporary, name, folder, folder)
+                except OSError as problem:
+                    if problem.errno in CANNOT:
+                        return False
+                    raise
+            else:
+                self._disk.rename(temporary, name, folder)
         finally:
             with contextlib.suppress(FileNotFoundError):  # still there if the rename failed, or if both are one file
                 self._disk.remove(temporary, folder)
@@ -541,7 +577,7 @@ def _sweep_folders(parent: Path) -> None:
     except OSError:
         return
     for name in names:
-        if name.startswith(PARTIAL_PREFIX):
+        if durable.is_temporary(name, PARTIAL_PREFIX):
             with contextlib.suppress(OSError):
                 fd = os.open(parent / name, FOLDER_FLAGS)
                 try:

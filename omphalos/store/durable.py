@@ -162,6 +162,11 @@ def temporary_name() -> str:
     return os.urandom(_TEMP_BYTES).hex()
 
 
+def is_temporary(name: str, prefix: str = "") -> bool:
+    """Say whether a name is one that ``temporary_name`` makes, behind a prefix."""
+    return name.startswith(prefix) and _TEMP_NAME.fullmatch(name[len(prefix) :]) is not None
+
+
 def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> None:
     """Write every byte of ``data``, however small the pieces the system takes."""
     view = memoryview(data)
@@ -235,6 +240,18 @@ class Incoming:
         self._disk.sync_data(self.fd)
         self.publish(target, mode)
 
+    def commit_new(self, target: str, mode: int) -> None:
+        """Do the same, with ``at``, where nothing may stand there yet; the random name goes when the block is left.
+
+        Raises:
+            FileExistsError: something has that name.
+        """
+        if self._at is None:
+            raise AssertionError("both names are relative to an open folder")
+        self._disk.sync_data(self.fd)
+        self._disk.set_mode(self.fd, mode)
+        self._disk.link(self.path, target, self._at, self._at)
+
     def publish(self, target: str | Path, mode: int) -> None:
         """Steps 4 and 5 alone, for a file that may be lost with the power."""
         self._disk.set_mode(self.fd, mode)
@@ -275,7 +292,7 @@ def sweep(disk: Disk, folder: int, prefix: str = "") -> None:
     """
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(folder)):
-            if name.startswith(prefix) and _TEMP_NAME.fullmatch(name[len(prefix) :]):
+            if is_temporary(name, prefix):
                 _sweep_one(disk, folder, name)
 
 

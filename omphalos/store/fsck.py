@@ -105,8 +105,9 @@ def fsck(
         store: the store.
         quarantine: move damage out of the way.
         repair: where to look for objects that are missing or damaged; implies ``quarantine``.
-        budget: how many bytes to read at most (at least one segment or folder is); those verified longest ago come
-            first. What is left out is not checked for damage this time; refs are followed all the same.
+        budget: how many bytes to read at most (at least one segment or folder is); those read longest ago come
+            first, whatever was found in them then. What is left out is not checked for damage this time; refs are
+            followed all the same.
         workers: how many processes read.
 
     Raises:
@@ -143,10 +144,10 @@ def fsck(
             report.problems += walked.problems
         if sources:
             _repair(store, sources, missing, bad, report)
-        if not report.problems:
-            number = max(_verified(store).values(), default=0) + 1
-            names = [name for name, _ in units]
-            store.objects.catalog.ask(lambda index: index.set_verified(chosen, number, names))
+        # Whatever was found: a problem that stays must not keep a budget at the same units for ever.
+        number = max(_verified(store).values(), default=0) + 1
+        names = [name for name, _ in units]
+        store.objects.catalog.ask(lambda index: index.set_verified(chosen, number, names))
     report.problems.sort(key=lambda problem: (problem.id.value, problem.object, problem.place))
     return report
 

@@ -9,6 +9,8 @@ and folder, closed when nobody uses it any more, opened anew after a fork.
 
 import atexit
 import contextlib
+import functools
+import itertools
 import os
 import struct
 import threading
@@ -30,6 +32,7 @@ _META: Final = struct.Struct("<16xII8xQI92xQQ")  # header, magic, version, mapsi
 _META_MAGIC: Final = 0xBEEFC0DE
 _NEXT: Final = b"next-segment"
 _EPOCH: Final = b"epoch"
+_PAGE: Final = 4096  # entries read in one transaction
 
 T = TypeVar("T")
 
@@ -79,15 +82,22 @@ class Index:
     def _run(self, work: Callable[[Any], T], *, write: bool = False) -> T:
         import lmdb
 
+        shared = self._shared
+        if shared is None:
+            raise IndexUnusable("the index was closed")
         while True:
+            sizes = shared.sizes
             try:
-                with self._env.begin(write=write) as txn:
+                # Held by a writer, since the size of the map cannot be changed meanwhile.
+                with shared.writing if write else contextlib.nullcontext(), self._env.begin(write=write) as txn:
                     return work(txn)
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.MapResizedError:
                 self._resize(0)
             except (lmdb.Error, struct.error, UnicodeDecodeError, OSError) as problem:
+                if shared.sizes != sizes:  # another thread changed the size, which ended what was being read here
+                    continue
                 raise IndexUnusable(str(problem)) from problem
 
     def _grow(self) -> None:
@@ -96,10 +106,15 @@ class Index:
     def _resize(self, size: int) -> None:
         import lmdb
 
-        try:
-            self._env.set_mapsize(size)
-        except (lmdb.Error, OSError) as problem:
-            raise IndexUnusable(str(problem)) from problem
+        shared = self._shared
+        if shared is None:
+            raise IndexUnusable("the index was closed")
+        with shared.writing:
+            shared.sizes += 1  # first: who fails because of this shall see it
+            try:
+                self._env.set_mapsize(size)
+            except (lmdb.Error, OSError) as problem:
+                raise IndexUnusable(str(problem)) from problem
 
     # -- places
 
@@ -158,17 +173,19 @@ class Index:
                 if oid >= prefix:
                     yield Entry(oid, self._memory[oid])
             return
-        import lmdb
+        start = prefix
+        # In pages, so that no transaction is open while the caller works: one would keep LMDB from using pages again,
+        # and be ended by a change of the map's size.
+        while rows := self._run(functools.partial(self._page, start)):
+            for key, value in rows:
+                place = self._decode(value)
+                if place is not None:
+                    yield Entry(ObjectId(key), place)
+            start = rows[-1][0] + b"\0"
 
-        try:
-            with self._env.begin() as txn, txn.cursor(self._db[b"objects"]) as cursor:
-                if cursor.set_range(prefix):
-                    for key, value in cursor:
-                        place = self._decode(value)
-                        if place is not None:
-                            yield Entry(ObjectId(key), place)
-        except lmdb.Error as problem:
-            raise IndexUnusable(str(problem)) from problem
+    def _page(self, start: bytes, txn: Any) -> list[tuple[bytes, bytes]]:
+        with txn.cursor(self._db[b"objects"]) as cursor:
+            return list(itertools.islice(cursor.iternext(), _PAGE)) if cursor.set_range(start) else []
 
     def walk(self) -> int:
         """Go through all entries, as LMDB has them, and return how many there are."""
@@ -414,6 +431,8 @@ class _Shared:
         self.tables = tables
         self.guard = guard
         self.users = 1
+        self.writing = threading.RLock()
+        self.sizes = 0  # how often the map's size was changed
 
     def close(self) -> None:
         """Close the file; the last process to do so records its check sum."""

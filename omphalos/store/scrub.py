@@ -13,6 +13,7 @@ Rules of this file: nothing is changed; what is found does not depend on how man
 import contextlib
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -64,8 +65,12 @@ def units(store: Store) -> list[tuple[str, int]]:
     found = list(store.objects.catalog.packs.listing().items())
     large = store.objects.loose.folder
     for number in sorted(store.objects.loose.shards()):
+        size = 0
         with os.scandir(large / f"{number:02x}") as entries:
-            found.append((f"{number:02x}", sum(entry.stat(follow_symlinks=False).st_size for entry in entries)))
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # freed this moment
+                    size += entry.stat(follow_symlinks=False).st_size
+        found.append((f"{number:02x}", size))
     return found
 
 
@@ -94,8 +99,9 @@ def read_lists(store: Store, names: list[str]) -> Share:
             listed = store.objects.lists.load(oid)
             if listed is None:
                 continue  # freed since
+            with contextlib.suppress(FileNotFoundError):  # freed this moment
+                share.bytes += os.lstat(store.objects.lists.path(oid)).st_size
             share.objects += 1
-            share.bytes += os.lstat(store.objects.lists.path(oid)).st_size
             good = store.objects.hash_list(listed) == oid
         except (ObjectDamaged, OSError) as problem:
             good = isinstance(problem, ObjectDamaged) and problem.expected != oid
@@ -122,19 +128,29 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhil
     folders = [Piece(name, 0, 0) for name, _ in chosen if "." not in name]
     pieces = _cut(segments, workers)
     helpers = min(workers, len(pieces)) - 1
-    with contextlib.ExitStack() as stack:
-        queue = _queue(stack) if helpers > 0 else -1
-        children = [_start(store, pieces, _taken(queue, len(pieces)), mapped=False) for _ in range(helpers)]
-        mapped = _start(store, folders, None, mapped=True) if folders and workers > 1 else None
-        meanwhile()
-        found = _read(store, pieces, _taken(queue, len(pieces)) if helpers > 0 else None, mapped=False)
-    for pid, fd in children:
-        shares = _finish(pid, fd)
-        if shares is None:
-            raise OSError(5, "a process that was checking the store ended early")
-        found += shares
-    done = _joined(store, segments, found)
-    shares = _finish(*mapped) if mapped is not None else None
+    children: list[tuple[int, int]] = []
+    mapped: tuple[int, int] | None = None
+    try:
+        with contextlib.ExitStack() as stack:
+            queue = _queue(stack) if helpers > 0 else -1
+            for _ in range(helpers):
+                children.append(_start(store, pieces, _taken(queue, len(pieces)), mapped=False))
+            if folders and workers > 1:
+                mapped = _start(store, folders, None, mapped=True)
+                children.append(mapped)
+            meanwhile()
+            found = _read(store, pieces, _taken(queue, len(pieces)) if helpers > 0 else None, mapped=False)
+        while children and children[0] != mapped:
+            shares = _finish(*children.pop(0))
+            if shares is None:
+                raise OSError(5, "a process that was checking the store ended early")
+            found += shares
+        done = _joined(store, segments, found)
+        shares = _finish(*children.pop()) if children else None
+    finally:
+        for pid, fd in children:  # after an error nobody waits for what they find
+            os.kill(pid, signal.SIGKILL)
+            _finish(pid, fd)
     return done + (shares if shares is not None else _read(store, folders, mapped=False))
 
 
@@ -178,7 +194,12 @@ def _joined(store: Store, segments: list[tuple[str, int]], found: list[Share]) -
 
 def _start(store: Store, pieces: list[Piece], take: Iterable[int] | None, *, mapped: bool) -> tuple[int, int]:
     ours, theirs = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(ours)
+        os.close(theirs)
+        raise
     if pid:
         os.close(theirs)
         return pid, ours

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -232,3 +234,59 @@ def test_a_writer_whose_index_was_deleted_loses_nothing_to_gc(tmp_path: Path) ->
         "a"
     ]
     index.close_all()
+
+
+def test_the_map_grows_while_others_read(tmp_path: Path) -> None:
+    """A reader in this process that is met by a change of the map's size goes on, and the index is not thrown away."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    first, second = index.Index(folder, map_bytes=1 << 17), index.Index(folder)
+    known = folder.joinpath("data.mdb").stat().st_ino
+    places = [index.Entry(blob_id(b"%d" % n), index.Place("s", n, 1, 0, damaged=False)) for n in range(9000)]
+    for start in range(0, 9000, 1000):
+        first.update(places[start : start + 1000], sizes={"s": start})
+        walk = second.items()
+        met = [next(walk)]
+        first._grow()
+        assert [entry.id for entry in (*met, *walk)] == sorted(entry.id for entry in places[: start + 1000])
+
+        def meanwhile(txn: Any, tries: list[int] = []) -> int:  # noqa: B006  # counted over the calls of one test
+            tries.append(1)
+            if len(tries) % 2:
+                thread = threading.Thread(target=first._grow)
+                thread.start()
+                thread.join()
+            return sum(1 for _ in txn.cursor(second._db[b"objects"]))
+
+        assert second._run(meanwhile) == start + 1000
+    assert folder.joinpath("data.mdb").stat().st_ino == known
+    first.close()
+    second.close()
+
+
+def test_a_write_is_not_met_by_a_change_of_the_size(tmp_path: Path) -> None:
+    """A reader that must change the map's size waits for the writer of its process, and neither fails."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    first, second = index.Index(folder), index.Index(folder)
+    started, problems = threading.Event(), list[BaseException]()
+
+    def grow() -> None:
+        started.set()
+        try:
+            second._grow()
+        except BaseException as problem:  # noqa: BLE001  # to be said by the test
+            problems.append(problem)
+
+    thread = threading.Thread(target=grow)
+
+    def work(txn: Any) -> bool:
+        thread.start()
+        started.wait()
+        return bool(txn.put(b"k", b"v", db=first._db[b"meta"]))
+
+    assert first._run(work, write=True)
+    thread.join()
+    assert problems == []
+    first.close()
+    second.close()

@@ -1,5 +1,7 @@
 """Checkout: the tree's files, verified, or nothing; and what differs from them afterwards."""
 
+import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -22,6 +24,15 @@ SIZE = sum(map(len, FILES.values()))
 
 def put(store: Store, files: dict[str, bytes]) -> ObjectId:
     return put_paths(store, {path: (len(data), store.objects.put("blob", data)) for path, data in files.items()})[0]
+
+
+def pipes() -> set[str]:
+    """Return the pipes that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))  # noqa: PTH115  # beside the other uses of os
+    return {place for place in found if place.startswith("pipe:")}
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -263,3 +274,101 @@ def test_a_sweep_between_mkdir_and_open(store: Store, tmp_path: Path) -> None:
     checkout(Store(store.root, disk=Swept()), tree, tmp_path / "d")
     assert len(taken) == 1
     assert content(tmp_path / "d") == FILES
+
+
+def test_no_second_process(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be made, many files are written by one, and no descriptor stays open."""
+    files = {f"d/{n:03d}": b"%d" % n for n in range(600)}
+    tree = put(store, files)
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = pipes()
+    monkeypatch.setattr(os, "fork", fork)
+    assert checkout(store, tree, tmp_path / "d").files == 600
+    assert content(tmp_path / "d") == files
+    assert pipes() <= before
+
+
+def test_an_interrupt_ends_both_processes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout that is interrupted does not wait for the other process to write its half, and leaves nothing."""
+    tree = put(store, {f"d/{n:03d}": b"%d" % n for n in range(600)})
+    ours, theirs = os.pipe()
+    parent = os.getpid()
+
+    class Stuck(Disk):
+        def create(self, path: str | Path, at: int | None = None, mode: int = 0o600) -> int:
+            if os.getpid() == parent:
+                raise KeyboardInterrupt
+            os.read(ours, 1)  # for ever, unless it is ended
+            return super().create(path, at, mode)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            checkout(Store(store.root, disk=Stuck()), tree, tmp_path / "out" / "d")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert os.listdir(tmp_path / "out") == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("force", [False, True])
+def test_what_appears_meanwhile_is_not_replaced(store: Store, tmp_path: Path, link: bool, force: bool) -> None:
+    """A file that another process makes after the destination was looked at keeps its bytes, even with force."""
+    tree = put(store, FILES)
+    dest = tmp_path / "d"
+    dest.mkdir()
+    (dest / "z").write_bytes(b"differs" if force else b"")
+
+    class Meeting(Disk):
+        def link(self, source: str | Path, target: str, at: int, source_at: int | None = None) -> None:
+            if target == "z.txt":
+                (dest / "z.txt").write_bytes(b"mine")
+            super().link(source, target, at, source_at)
+
+    with pytest.raises(CheckoutConflict, match=r"in the way: z\.txt$") as caught:
+        checkout(Store(store.root, disk=Meeting()), tree, dest, link=link, force=force)
+    assert "appeared meanwhile" in caught.value.hint
+    assert (dest / "z.txt").read_bytes() == b"mine"
+    assert [name for name in os.listdir(dest) if name.startswith(PARTIAL_PREFIX)] == []
+    (dest / "z.txt").unlink()
+    assert checkout(store, tree, dest, link=link).files == 1
+    assert content(dest) == FILES
+    assert (dest / "a" / "x.csv").stat().st_nlink == (2 if link else 1)
+
+
+def test_a_file_system_without_hard_links(store: Store, tmp_path: Path) -> None:
+    """Where a name cannot be given by a link it is given by a rename, and the files are the same."""
+    tree = put(store, FILES)
+    (tmp_path / "d").mkdir()
+
+    class NoLinks(Disk):
+        def link(self, source: str | Path, target: str, at: int, source_at: int | None = None) -> None:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    for way in (False, True):
+        assert checkout(Store(store.root, disk=NoLinks()), tree, tmp_path / "d", link=way, force=True).linked == 0
+        assert content(tmp_path / "d") == FILES
+        (tmp_path / "d" / "a" / "x.csv").unlink()
+
+
+def test_names_that_a_sweep_would_take(store: Store, tmp_path: Path) -> None:
+    """A tree with a name that is kept for files on their way in is refused; what only looks like one is nobody's."""
+    kept = PARTIAL_PREFIX + "0123456789abcdef"
+    for path in (kept, f"a/{kept}", f"{kept}/a"):
+        with pytest.raises(CheckoutConflict, match="omphalos-checkout"):
+            checkout(store, put(store, {path: b"x"}), tmp_path / "d")
+        assert not (tmp_path / "d").exists()
+    mine = tmp_path / (PARTIAL_PREFIX + "notes")
+    mine.mkdir()
+    (mine / "f").write_bytes(b"mine")
+    tree = put(store, {PARTIAL_PREFIX + "notes": b"x", "y": b"y"})
+    checkout(store, tree, tmp_path / "d")
+    (tmp_path / "d" / "y").unlink()
+    checkout(store, tree, tmp_path / "d")
+    assert status(store, tree, tmp_path / "d") == []
+    assert (mine / "f").read_bytes() == b"mine"

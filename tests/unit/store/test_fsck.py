@@ -1,5 +1,7 @@
 """fsck finds every damage, says whom it concerns, deletes nothing, and repairs from elsewhere."""
 
+import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from omphalos.format.ids import ObjectId, blob_id
 from omphalos.format.tree import TreeEntry, encode_tree
+from omphalos.store import scrub
 from omphalos.store.fsck import FsckReport, from_folder, from_store, fsck, rebuild_index
 from omphalos.store.objects import PACK_LIMIT
 from omphalos.store.store import Store
@@ -144,6 +147,38 @@ def test_budget(filled: tuple[Store, ObjectId]) -> None:
     assert all(left)
     assert not frozenset.intersection(*left)
     assert fsck(store, budget=10**9).not_checked == []
+
+
+@pytest.mark.parametrize("wrong", ["ref", "record", "file"])
+def test_a_budget_gets_round_although_something_stays_wrong(filled: tuple[Store, ObjectId], wrong: str) -> None:
+    """A malformed ref, or damage nobody has mended, does not keep small budgets at the same units for ever."""
+    store, _ = filled
+    if wrong == "ref":
+        (store.root / "refs" / "tags" / "bad").write_text("no id")
+    else:
+        flip(store, blob_id(FILES["a" if wrong == "record" else "big"]))
+    reports = [fsck(store, budget=1) for _ in range(3)]
+    assert not frozenset.intersection(*(frozenset(report.not_checked) for report in reports))
+    assert not all(report.clean for report in reports)
+
+
+def test_gc_frees_a_file_while_fsck_lists(filled: tuple[Store, ObjectId], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or list that goes away between being listed and being looked at is nobody's damage, and no failure."""
+    store, _ = filled
+    with store.objects.batch():
+        extra = store.objects.put("blob", b"E" * 70_000)
+    real = os.scandir
+
+    def vanishing(place: Path) -> object:
+        found = real(place)
+        if extra.hex()[:2] == Path(place).name:
+            entries = list(found)
+            store.objects.loose.path(extra).unlink(missing_ok=True)
+            return contextlib.nullcontext(entries)
+        return found
+
+    monkeypatch.setattr(scrub.os, "scandir", vanishing)
+    assert fsck(store).problems == []
 
 
 def test_the_index_is_made_anew(filled: tuple[Store, ObjectId]) -> None:

@@ -1,6 +1,7 @@
 """Segments read in pieces give what one reader gives, wherever they are cut and whatever is damaged."""
 
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -28,6 +29,15 @@ def store(tmp_path: Path) -> Store:
         for data in DATA:
             store.objects.put("blob", data)
     return store
+
+
+def pipes() -> set[str]:
+    """Return the pipes that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))  # noqa: PTH115  # beside the other uses of os
+    return {place for place in found if place.startswith("pipe:")}
 
 
 def found(shares: list[scrub.Share]) -> tuple[int, int, list[object], list[object]]:
@@ -108,3 +118,29 @@ def test_a_large_file_that_is_cut_while_it_is_mapped(tmp_path: Path, monkeypatch
     assert [problem.object for problem in report.problems] == [cut.hex()]
     assert report.objects == 2
     assert good != cut
+
+
+@pytest.mark.parametrize("where", ["meanwhile", "fork"])
+def test_no_reader_outlives_an_error(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """When something fails while other processes read, they are ended and waited for, and no descriptor stays open."""
+    monkeypatch.setattr(scrub, "_PIECE", 256)
+    real, forks = os.fork, list[int]()
+
+    def fork() -> int:
+        if where == "fork" and forks:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        forks.append(real())
+        return forks[-1]
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    before = pipes()
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        scrub.read_all(store, scrub.units(store), 3, fail)
+    assert forks
+    assert pipes() <= before
+    for pid in forks:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
