@@ -23,6 +23,7 @@ from omphalos.store.guard import Guard, delete, locked
 
 MAP_BYTES: Final = 1 << 28
 _READERS: Final = 512
+_MANY: Final = 1 << 14  # entries, which may touch as many pages
 _TABLES: Final = (b"objects", b"segments", b"stat", b"condemned", b"meta", b"verified")
 _PLACE: Final = struct.Struct("<IQIB")
 _SEGMENT: Final = struct.Struct("<IQ")
@@ -280,6 +281,10 @@ class Index:
                 txn.put(_EPOCH, _COUNTER.pack(value), db=self._db[b"meta"])
 
         self._run(work, write=True)
+        if len(entries) >= _MANY and self._shared is not None:
+            from omphalos.store.resident import give_back
+
+            give_back(self._shared.guard.fd)
         if renamed or dropped or sizes:
             self._names.clear()
             self._numbers.clear()

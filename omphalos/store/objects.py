@@ -144,7 +144,10 @@ class ObjectStore(ObjectReader):
         else:
             writer.sync()
             size = writer.size
-        entries = [Entry(oid, place._replace(segment=name)) for oid, place in self._pending.items()]
+        entries = [
+            Entry(oid, place if place.segment == name else place._replace(segment=name))
+            for oid, place in self._pending.items()
+        ]
         self._pending.clear()
         self.catalog.sizes[name] = size
         self.catalog.ask(
