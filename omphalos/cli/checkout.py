@@ -1,14 +1,25 @@
 """``omphalos checkout``: materialize a run directory."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from omphalos.cli.main import App, Verb
-from omphalos.cli.output import human_size
+from omphalos.cli.output import escape, human_size
+from omphalos.format.errors import ErrorKind, OmphalosError
 
 if TYPE_CHECKING:
+    from omphalos.runs.lookup import Run
     from omphalos.store.checkout import Reflink
+
+
+class FolderInUse(OmphalosError):
+    """The folder for a run holds other things: a run directory is the run and nothing else."""
+
+    kind = ErrorKind.USAGE
+    id = "folderInUse"
 
 
 @click.command(cls=Verb, examples=["omphalos checkout latest", "omphalos checkout latest /tmp/review --path exports"])
@@ -46,6 +57,8 @@ def command(
         dest = store.root / "artifacts" / "runs" / run.run_id
     if link and reflink:
         raise click.UsageError("--link and --reflink exclude each other")
+    if subpath is None and not force:
+        _require_own_folder(dest, run)
     counts = checkout_run(store, run, dest, subpath=subpath, link=link, reflink=reflink, force=force)
     if app.out.json:
         content = {"run_id": run.run_id, "path": str(dest), "files": counts.files, "bytes": counts.bytes}
@@ -54,3 +67,24 @@ def command(
     else:
         app.out.text(str(dest))
         app.out.message(f"{counts.files} files written ({human_size(counts.bytes)}), {counts.unchanged} already there")
+
+
+def _require_own_folder(dest: Path, run: "Run") -> None:
+    """Refuse a folder that is in use for something else, before a hundred files are mixed into it.
+
+    Raises:
+        FolderInUse: it holds what is not of the run.
+    """
+    from omphalos.format.manifest import ATTESTATIONS, FILE_NAME
+
+    if not dest.is_dir():
+        return
+    manifest = run.manifest
+    own = {FILE_NAME, ATTESTATIONS, *(file.path.split("/")[0] for file in (*manifest.artifacts, *manifest.control))}
+    other = min((name for name in os.listdir(dest) if name not in own), default=None)
+    if other is not None:
+        raise FolderInUse(
+            f"'{escape(str(dest))}' holds what is not of the run, such as '{escape(other)}'",
+            hint="name a folder that is not there yet; --force writes into this one all the same",
+            undone="nothing was written",
+        )

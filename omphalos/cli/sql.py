@@ -232,6 +232,10 @@ def _say(app: App, asked: Asked, answer: Any, record: dict[str, Any], form: str,
         return
     data = render(answer, form)  # type: ignore[arg-type]  # click let only known formats through
     app.out.file(data, f"an answer as {form}")
+    if not answer.table.num_rows:
+        name = record["query"]
+        hint = f"; 'omphalos sql show {name}' has what its parameters are compared with" if record["parameters"] else ""
+        app.out.message(f"no row answers this{hint}")
     if answer.truncated:
         app.out.warning("there are more rows than the limit; --rows raises it")
 

@@ -191,11 +191,19 @@ def missing(keys: Iterable[PublicKey], signed: Iterable[str]) -> str:
 # -- signing
 
 
+class NoFolder(OmphalosError):
+    """The folder in which a key was to be made is not there."""
+
+    kind = ErrorKind.USAGE
+    id = "noFolder"
+
+
 def new_key(private: Path) -> PublicKey:
     """Write a new private key at ``private`` (mode 0600), its public key beside it as ``<name>.pub``, and return it.
 
     Raises:
         KeyExists: one of the two files is there already; nothing was written.
+        NoFolder: there is no such folder.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -209,7 +217,12 @@ def new_key(private: Path) -> PublicKey:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    _create(private, data, 0o600)
+    try:
+        _create(private, data, 0o600)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoFolder(
+            f"there is no folder '{private.parent}'", hint="make it first", undone="no key was made"
+        ) from error
     try:
         _create(public, dsse.encode_public_key(raw), 0o644)
     except BaseException:

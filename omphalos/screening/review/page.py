@@ -102,7 +102,7 @@ def _in_short(claims: Mapping[str, Any], exposure: Mapping[str, Any]) -> list[st
         "<h2>In short</h2>",
         f"<p>{shown(claims['total'])} of the feed's parties may be this entity; "
         f"{shipments} shipments stand behind them{worth}. {open_} are open.</p>",
-        _framed("Who, and how surely", ("party", "band", "score", "state", "shipments", "for", "against"), rows),
+        _framed("Who, and how surely", ("party", "band", "score", "state", "shipments", "why", "against"), rows),
     ]
 
 
@@ -149,7 +149,7 @@ def _claim(number: int, claim: Mapping[str, Any]) -> list[str]:
         f"<h3>{number}. {_name(claim['party_name'])} may be this entity: {shown(claim['band'])}, "
         f"{shown(claim['score_bp'])}</h3>",
         _facts("The party", [*((_label(key), claim[key]) for key in _PARTY), *decision]),
-        "<p>What speaks for it:</p>",
+        "<p>Why it matched, and what is known beside:</p>",
         _bullets(f"<li>{shown(one['code'])}: {shown(one['meaning'])}</li>" for one in claim["reasons"]),
         "<p>What speaks against it:</p>",
         _bullets(against),

@@ -110,6 +110,36 @@ def test_a_signed_run_is_as_recorded(store: Path, call: "Call") -> None:
     assert "No key was given, so no signature" not in said.out
 
 
+def test_a_run_is_not_mixed_into_a_folder_in_use(store: Path, call: "Call") -> None:
+    """A folder with other things in it is refused before anything is written; an empty one, and --force, are not."""
+    (store / "mine").mkdir()
+    (store / "mine" / "letter.txt").write_text("x")
+    (store / "empty").mkdir()
+    said = call("checkout", "latest", "mine", "--json")
+
+    assert (2, "folderInUse") == (said.code, said.failure["id"])
+    assert ["letter.txt"] == [path.name for path in (store / "mine").iterdir()]
+    assert 0 == call("checkout", "latest", "empty").code
+    assert 0 == call("checkout", "latest", "empty").code
+    assert 0 == call("checkout", "latest", "mine", "--force").code
+
+
+def test_an_answer_without_rows_says_so(store: Path, call: "Call") -> None:
+    """Nothing found is said on stderr, and where to see what a parameter is compared with; the answer is unchanged."""
+    said = call("sql", "run", "items_of_party", "--param", "party=P0")
+
+    assert (0, 1) == (said.code, len(said.out.splitlines()))
+    assert "no row answers this; 'omphalos sql show review/items_of_party' has" in said.err
+    assert "no row" not in call("sql", "run", "next_items").err
+
+
+def test_a_key_needs_a_folder(store: Path, call: "Call") -> None:
+    """A folder that is not there is a usage error, like any other wrong name."""
+    said = call("key", "new", "nowhere/office.key", "--json")
+
+    assert (2, "noFolder") == (said.code, said.failure["id"])
+
+
 def test_a_refusal_says_what_it_means_and_what_to_do(store: Path, call: "Call") -> None:
     """Below the findings stands a sentence for each kind of them, and what to do now."""
     (folder, *_) = sorted((store / "artifacts" / "runs").iterdir())
