@@ -5,17 +5,24 @@ the run object; nothing is written into the store, so a run can be taken out of 
 stands there and differs is not overwritten unless that is asked for.
 """
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from omphalos.format.ids import from_hex, object_id
 from omphalos.format.manifest import ATTESTATIONS, FILE_NAME, Manifest
 from omphalos.runs.building import PREFIX, building, publish
 from omphalos.runs.lookup import Run
 from omphalos.store.checkout import CheckoutConflict, CheckoutCounts, Reflink, checkout, status
+from omphalos.store.folders import FOLDER_FLAGS
 from omphalos.store.hashing import hash_file
 from omphalos.store.store import Store
+
+_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_IN_THE_WAY: Final = "links, folders and special files are never replaced; remove them"
 
 
 def checkout_run(
@@ -52,6 +59,9 @@ def checkout_run(
 
 def _update(store: Store, run: Run, dest: Path, *, link: bool, reflink: Reflink | None, force: bool) -> CheckoutCounts:
     """Complete a directory that exists, after looking at everything that would be replaced."""
+    beyond = [path for path in _rest(run.manifest) if _is_beyond(dest, path)]
+    if beyond:
+        raise CheckoutConflict(beyond, _IN_THE_WAY)
     rest = _differing_rest(run, dest)
     differing = [path for path, state in rest.items() if state == "modified"]
     if differing and not force:
@@ -83,9 +93,8 @@ def _write_rest(store: Store, run: Run, folder: Path, only: set[str] | None = No
             continue
         kind, oid = contents.get(path, ("run", run.id))
         data = store.objects.read("run" if kind == "run" else "blob", oid)
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o444)
+        with _folder_of(folder, path) as above:
+            descriptor = os.open(path.rpartition("/")[2], _NEW, 0o444, dir_fd=above)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             os.fchmod(descriptor, 0o444)
@@ -94,13 +103,39 @@ def _write_rest(store: Store, run: Run, folder: Path, only: set[str] | None = No
     return files, size
 
 
+@contextlib.contextmanager
+def _folder_of(folder: Path, path: str) -> Iterator[int]:
+    """Open the folder a path below ``folder`` stands in, making what is missing and following no link."""
+    with contextlib.ExitStack() as stack:
+        above = os.open(folder, FOLDER_FLAGS)
+        stack.callback(os.close, above)
+        for name in path.split("/")[:-1]:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=above)
+            try:
+                above = os.open(name, FOLDER_FLAGS, dir_fd=above)
+            except OSError as problem:
+                if problem.errno in (errno.ELOOP, errno.ENOTDIR):
+                    raise CheckoutConflict([path], _IN_THE_WAY) from None
+                raise
+            stack.callback(os.close, above)
+        yield above
+
+
+def _is_beyond(folder: Path, path: str) -> bool:
+    """Say whether something on the way to a path below ``folder`` is no folder, but a link, say."""
+    *above, _ = path.split("/")
+    on_the_way = (folder.joinpath(*above[:count]) for count in range(1, len(above) + 1))
+    return any(os.path.lexists(place) and (place.is_symlink() or not place.is_dir()) for place in on_the_way)
+
+
 def _differing_rest(run: Run, folder: Path) -> dict[str, str]:
     """Return path → ``removed`` or ``modified`` for what a directory should hold beside the payload."""
     wanted = {file.path: file.blake3 for file in run.manifest.control}
     states = {}
     for path in _rest(run.manifest):
         target = folder / path
-        if not os.path.lexists(target):
+        if _is_beyond(folder, path) or not os.path.lexists(target):
             states[path] = "removed"
         elif target.is_symlink() or not target.is_file():
             states[path] = "modified"

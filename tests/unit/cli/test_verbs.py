@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,33 @@ def test_show(call: "Call", store: Path, first: str) -> None:
     assert (document["encoding"], document["content"]) == ("utf-8", file.read_text())
     assert first in call("show", first).out
     assert call("show", f"{first}:reports").code == 2
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_checkout_does_not_leave_its_folder(
+    call: "Call", store: Path, first: str, tmp_path: Path, force: list[str], there: bool
+) -> None:
+    """A link in place of a folder of the run directory is refused; nothing is written, read or deleted behind it."""
+    dest, outside = store / "artifacts" / "runs" / first, tmp_path / "outside"
+    outside.mkdir()
+    name = next(path.name for path in (dest / "control").iterdir())
+    if there:
+        (outside / name).write_text("mine")
+    shutil.rmtree(dest / "control")
+    (dest / "control").symlink_to(outside)
+    (dest / "reports" / "scoring.json").unlink()
+    said = call("checkout", first, *force, "--json")
+    assert (said.code, said.failure["id"]) == (2, "checkoutConflict")
+    assert f"control/{name}" in said.failure["message"]
+    assert not (dest / "reports" / "scoring.json").exists()
+    assert [path.read_text() for path in outside.iterdir()] == ["mine"] * there
+    (entry,) = (entry for entry in call("status", first, "--json").document["runs"][0]["entries"]
+                if entry["path"] == f"control/{name}")  # fmt: skip
+    assert entry["state"] == "removed"
+    (dest / "control").unlink()
+    assert call("checkout", first, *force).code == 0
+    assert call("status", first).code == 0
 
 
 def test_status_and_checkout(call: "Call", store: Path, first: str) -> None:
