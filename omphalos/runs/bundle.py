@@ -84,6 +84,7 @@ class _Reading:
         self._nodes: dict[str, tuple[TreeEntry, ...]] = {}
         self._methods: set[str] = set()
         self._asked: set[str] = set()  # members that something asks for
+        self._paths: dict[str, str] = {}  # of members that hold a file of a run, where it lies in the run
         self._usable = True  # every manifest and node so far could be read as what it is
         self._vouching: list[Finding] = []
         self._counted: dict[str, set[str]] = {}  # run_id → keyids for which something counts
@@ -152,7 +153,7 @@ class _Reading:
         while left:
             chunk = self._stream.read(min(BUFFER, left))
             if not chunk:
-                raise ArchiveError(FindingId.TRUNCATED, name)
+                raise ArchiveError(FindingId.TRUNCATED, name, self._called(name))
             left -= len(chunk)
             blake.update(chunk)
             sha.update(chunk)
@@ -164,9 +165,14 @@ class _Reading:
         if all(right):
             self._judge(folder, oid, bytes(kept))
         else:
-            self._found.add(FindingId.HASH_DISAGREE if any(right) else FindingId.HASH_MISMATCH, name)
+            finding = FindingId.HASH_DISAGREE if any(right) else FindingId.HASH_MISMATCH
+            self._found.add(finding, name, self._called(name))
             self._usable &= folder not in ("manifests", "nodes")
         self._pad(name, member.size)
+
+    def _called(self, name: str) -> str:
+        """Say which file of a run a member holds: an id tells a reader nothing."""
+        return f"this is {self._paths[name]}" if name in self._paths else ""
 
     def _judge(self, folder: str, oid: str, data: bytes) -> None:
         if folder == "manifests" and oid in self._runs:
@@ -194,6 +200,7 @@ class _Reading:
             if manifest.run_id != run.run_id:
                 self._found.add(FindingId.REF_MISMATCH, name, f"the index says {run.run_id[:80]}")
         for file in (*manifest.artifacts, *manifest.control):
+            self._paths.setdefault(f"payload/{file.blake3}", f"{manifest.run_id}:{file.path}")
             self._record(name, file)
         self._methods.add(manifest.plan.method)
         self._abouts[oid] = about(data, manifest)

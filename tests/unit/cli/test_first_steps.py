@@ -1,6 +1,7 @@
 """What strangers stumbled over in their first hour stays mended."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,22 @@ def test_a_signed_run_is_as_recorded(store: Path, call: "Call") -> None:
     assert (0, True) == (said.code, "vouched for by key" in said.out)
     assert "signatures: They lie in the folder, and are checked there." in said.out
     assert "No key was given, so no signature" not in said.out
+
+
+def test_a_damaged_bundle_names_the_file_of_the_run(store: Path, call: "Call") -> None:
+    """Whoever reads the finding learns which file it is about, and not only the id of its bytes."""
+    assert 0 == call("release", "build", "second", "-o", "runs.bundle").code
+    data = bytearray((store / "runs.bundle").read_bytes())
+    at = data.index(b"review_rank,state,")
+    data[at] ^= 1
+    (store / "changed.bundle").write_bytes(data)
+    (store / "short.bundle").write_bytes(data[: at + 9])
+
+    run_id = next((store / "artifacts" / "runs").glob("second-*")).name
+    for name, finding in (("changed", "hashMismatch"), ("short", "truncated")):
+        said = call("release", "verify", f"{name}.bundle")
+        assert 1 == said.code
+        assert re.search(rf"ERROR {finding} payload/[0-9a-f]{{64}}: this is {run_id}:exports/\w+\.csv\n", said.out)
 
 
 def test_a_run_is_not_mixed_into_a_folder_in_use(store: Path, call: "Call") -> None:
