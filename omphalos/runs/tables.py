@@ -17,6 +17,7 @@ from omphalos.store.checkout import checkout
 from omphalos.store.hashing import hash_file
 from omphalos.store.store import Store
 
+ENDINGS = (".parquet", ".sqlite")
 READ_BY_QUERIES = ("application/vnd.apache.parquet", "application/vnd.sqlite3")
 
 
@@ -29,7 +30,7 @@ class TableChanged(OmphalosError):
 
 @contextmanager
 def verified_tables(store: Store, run: Run) -> Iterator[Path]:
-    """Give a folder that holds the tables of ``run``, every one of them hashed first.
+    """Give a folder that holds the tables of ``run`` and no others, every one of them hashed first.
 
     Raises:
         TableChanged: the run directory holds something else than the run recorded.
@@ -42,6 +43,15 @@ def verified_tables(store: Store, run: Run) -> Iterator[Path]:
             if path.is_symlink() or not path.is_file() or hash_file(path).id.hex() != file.blake3:
                 raise TableChanged(
                     f"{file.path} in the run directory is not what the run recorded",
+                    hint=f"'omphalos verify {run.run_id}' lists what differs",
+                    undone="no query was run",
+                )
+        # A query reads what lies in the folders of tables, so a table that nobody recorded must not lie there.
+        recorded = {file.path for file in files}
+        for path in sorted(path for ending in ENDINGS for path in directory.glob(f"*/*{ending}")):
+            if path.relative_to(directory).as_posix() not in recorded:
+                raise TableChanged(
+                    f"{path.relative_to(directory)} in the run directory is no table that the run recorded",
                     hint=f"'omphalos verify {run.run_id}' lists what differs",
                     undone="no query was run",
                 )

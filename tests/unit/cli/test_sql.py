@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,26 @@ def test_a_changed_table_is_not_read(call: Call, store: Path, monkeypatch: pytes
     assert "not what the run recorded" in said.err
 
 
+@pytest.mark.parametrize("name", ["marts/review.parquet", "review/planted.parquet", "warehouse/planted.sqlite"])
+def test_a_table_nobody_recorded_is_not_read(
+    call: Call, store: Path, first: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A table that was put into the run directory, under the name of another even, is never what a query reads."""
+    monkeypatch.chdir(store)
+    directory = store / "artifacts" / "runs" / first
+    (directory / name).parent.chmod(0o755)
+    shutil.copy(directory / "review" / "review.parquet", directory / name)
+
+    said = call("sql", "run", "next_items", "--run", first, "--json")
+
+    assert (said.code, said.failure["id"]) == (1, "tableChanged")
+    assert name in said.failure["message"]
+
+
 def test_a_run_without_a_directory_is_asked_all_the_same(
     call: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the run directory is gone, the tables come out of the store."""
-    import shutil
-
     monkeypatch.chdir(store)
     shutil.rmtree(store / "artifacts" / "runs")
 
