@@ -5,7 +5,7 @@ row groups have a fixed size whatever batches come; writer settings are pinned h
 carries a time, a path or a host. Floats never reach these writers: a contract has none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,11 +60,20 @@ def write_parquet(con: Any, relation: str, contract: Contract, path: Path) -> Ta
     Raises:
         FingerprintError: the rows break the key or the nullability of the contract.
     """
+    return write_batches(read_batches(con, relation, contract), contract, path)
+
+
+def write_batches(batches: Iterable[Any], contract: Contract, path: Path) -> TableFile:
+    """Write record batches in key order, of the contract's types, as Parquet; how they are cut leaves no trace.
+
+    Raises:
+        FingerprintError: as ``write_parquet``.
+    """
     state = Fingerprint(contract)
     pending: list[Any] = []
     held = 0
     with pq.ParquetWriter(path, contract.arrow_schema(), **PARQUET_SETTINGS) as writer:
-        for batch in tee(read_batches(con, relation, contract), state):
+        for batch in tee(batches, state):
             pending.append(batch)
             held += batch.num_rows
             while held >= ROW_GROUP:
@@ -93,9 +102,20 @@ def write_csv(con: Any, relation: str, contract: Contract, path: Path) -> TableF
     state = Fingerprint(contract)
     for batch in read_batches(con, relation, contract):
         state.update(batch)
-    ordered = is_in_key_order(con, relation, contract)
+    _copy(con, contract.select(relation, ordered=is_in_key_order(con, relation, contract)), path)
+    return TableFile(state.rows, contract.key, state.digest())
+
+
+def copy_csv(con: Any, relation: str, path: Path) -> None:
+    """Write a Parquet file that ``write_parquet`` made, and that ``con`` sees as ``relation``, as ``write_csv`` would.
+
+    Its rows stand in key order, and its fingerprint is known: it is read once, and nothing is sorted.
+    """
+    _copy(con, f'select * from "{relation}"', path)
+
+
+def _copy(con: Any, select: str, path: Path) -> None:
     con.execute(
-        f"copy ({contract.select(relation, ordered=ordered)}) to {quote(str(path))} "
+        f"copy ({select}) to {quote(str(path))} "
         "(format csv, header true, delimiter ',', quote '\"', escape '\"', nullstr '', compression none)"
     )
-    return TableFile(state.rows, contract.key, state.digest())

@@ -1,6 +1,7 @@
 """Build the marts from the tables of a run, test them, and say in one record what was built.
 
-Rules of this file: seeds and models in the order of the plan, then every test; a test that fails with the severity
+Rules of this file: seeds and models in the order of the plan, then every test; a mart that is kept leaves the engine as
+soon as it is made, and what reads it afterwards reads what was kept; a test that fails with the severity
 ``warn`` is a finding, with ``error`` it ends the build. The record is the same bytes for the same tables and project,
 whatever the time, threads or hash seed, and holds nothing of the machine. Every mart is held to its contract, whose
 fingerprint proves key, order and kinds.
@@ -8,6 +9,7 @@ fingerprint proves key, order and kinds.
 
 import csv
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -95,7 +97,8 @@ def build(engine: Engine, plan: Plan, project: Path, tables: Mapping[str, Path],
         plan: what to execute.
         project: the dbt project's folder, for the seeds.
         tables: the Parquet file of each source table.
-        keep: takes each mart out of the engine; by default it is only fingerprinted.
+        keep: takes each mart out of the engine, and leaves one of the same name and rows in it; by default a mart is
+            only fingerprinted.
 
     Raises:
         ModelFailed: a model cannot be built or breaks its contract.
@@ -104,17 +107,30 @@ def build(engine: Engine, plan: Plan, project: Path, tables: Mapping[str, Path],
         ProjectError: a source or seed is missing.
     """
     load_sources(engine, tables)
+    kept: dict[str, TableFile] = {}
     for node in plan.nodes:
         if node.kind == "seed":
             columns, rows = read_seed(project / node.file)
             _guarded(plan, node.name, lambda n=node.name, c=columns, r=rows: engine.seed(n, c, r))
         elif node.kind == "model":
-            _guarded(plan, node.name, lambda n=node: engine.make(n.name, n.sql, table=n.materialized == "table"))
+            is_kept = keep is not None and node.name in plan.marts
+            table = node.materialized == "table" and not is_kept
+            _guarded(plan, node.name, lambda n=node, t=table: engine.make(n.name, n.sql, table=t, slice_by=n.slice_by))
+            if is_kept and keep is not None:
+                # What breaks the contract is judged at the end: a test that fails says more of it.
+                with suppress(FingerprintError):
+                    _guarded(plan, node.name, lambda n=node: kept.update({n.name: keep(engine, n.name)}))
     failures = {node.name: _failures(engine, plan, node) for node in plan.nodes if node.kind == "test"}
-    return examine(engine, plan, failures, keep)
+    return examine(engine, plan, failures, keep, kept)
 
 
-def examine(engine: Engine, plan: Plan, failures: Mapping[str, int], keep: Keep | None = None) -> Built:
+def examine(
+    engine: Engine,
+    plan: Plan,
+    failures: Mapping[str, int],
+    keep: Keep | None = None,
+    kept: Mapping[str, TableFile] | None = None,
+) -> Built:
     """Judge the tests, fingerprint the marts of a built warehouse, and write the record.
 
     Args:
@@ -122,6 +138,7 @@ def examine(engine: Engine, plan: Plan, failures: Mapping[str, int], keep: Keep 
         plan: what was executed.
         failures: for each test the number of rows that break it.
         keep: as ``build``.
+        kept: the marts that were taken out already.
 
     Raises:
         TestFailed, ModelFailed: as ``build``.
@@ -140,7 +157,8 @@ def examine(engine: Engine, plan: Plan, failures: Mapping[str, int], keep: Keep 
             hint="each test is a file or a line of yml in warehouse/",
             undone="no run was recorded",
         )
-    marts = {name: _taken(engine, name, keep or _fingerprint) for name in plan.marts}
+    done = kept or {}
+    marts = {name: done.get(name) or _taken(engine, name, keep or _fingerprint) for name in plan.marts}
     return Built(marts, tests, _record(plan, tests, marts))
 
 

@@ -67,6 +67,7 @@ def _node(node: Any) -> dict[str, Any]:
         "needs": sorted({need.split(".")[-1] for need in node.depends_on.nodes} if kind != "seed" else set()),
         "severity": str(node.config.severity).lower() if kind == "test" else "",
         "file": node.original_file_path,
+        "slice_by": str(node.config.meta.get("slice_by", "")),
         "sql": "" if kind == "seed" else _text(node.compiled_code),
     }
 

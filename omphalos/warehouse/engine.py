@@ -32,8 +32,12 @@ class Engine(Protocol):
     def seed(self, name: str, columns: list[str], rows: list[list[str]]) -> None:
         """Make a small table of text."""
 
-    def make(self, name: str, sql: str, *, table: bool) -> None:
-        """Make the view or table ``name`` from a select."""
+    def make(self, name: str, sql: str, *, table: bool, slice_by: str = "") -> None:
+        """Make the view or table ``name`` from a select.
+
+        ``slice_by`` names a column of text by which it may be made in parts, where an engine gains by that: each row
+        of it follows from rows of its sources with the same value there, or that have no such column.
+        """
 
     def count(self, sql: str) -> int:
         """Return the number of rows of a select."""

@@ -8,13 +8,13 @@ for a run is written below its folder; what is built as a database appears at it
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from omphalos.tables.contract import load_contract
-from omphalos.tables.write import TableFile, write_csv, write_parquet
+from omphalos.tables.write import TableFile, write_batches
 from omphalos.warehouse.build import Built, build, examine, load_sources
 from omphalos.warehouse.dbt import build_with_dbt, compile_plan
-from omphalos.warehouse.duckdb_engine import DuckDb
+from omphalos.warehouse.duckdb_engine import SLICE_ROWS, DuckDb
 from omphalos.warehouse.engine import Engine
 from omphalos.warehouse.postgres_engine import Postgres, driver
 from omphalos.warehouse.project import SOURCES, Plan, ProjectError, Target, project_folder, shipped_plan
@@ -38,10 +38,14 @@ class MartFile:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an engine may spend; nothing here changes a byte of the result."""
+    """What an engine may spend; nothing here changes a byte of the result.
+
+    ``slice_rows``: how many shipments DuckDB joins at a time, where a model is made in slices.
+    """
 
     threads: int = 2
     memory_limit: str = "2GiB"
+    slice_rows: int = SLICE_ROWS
 
 
 def tables_of(run: Path) -> dict[str, Path]:
@@ -92,15 +96,20 @@ def write_marts(
 
     def keep(engine: Engine, name: str) -> TableFile:
         contract = load_contract(name)
-        con: Any = engine.con  # type: ignore[attr-defined]  # only DuckDB builds for a run, and it has one
+        if not isinstance(engine, DuckDb):
+            raise TypeError("a run is built on DuckDB")
         parquet, export = f"{MARTS_FOLDER}/{name}.parquet", f"{EXPORTS_FOLDER}/{name}.csv"
-        table = write_parquet(con, name, contract, run / parquet)
+        table = write_batches(engine.batches(name, contract), contract, run / parquet)
         files.append(MartFile(parquet, "mart", "application/vnd.apache.parquet", table))
-        write_csv(con, name, contract, run / export)
+        # From here on the mart is its file, in key order already: nothing sorts it again, and no model is run twice.
+        engine.hold(name, run / parquet)
+        engine.write_csv(name, run / export)
         files.append(MartFile(export, "export", "text/csv; charset=utf-8", table))
         return table
 
-    place = _Place("duckdb", work, limits, writable=(run / EXPORTS_FOLDER,))
+    made = work / "made"
+    made.mkdir()
+    place = _Place("duckdb", work, limits, writable=(run / MARTS_FOLDER, run / EXPORTS_FOLDER), scratch=made)
     built = _build(place, tables_of(run), project or project_folder(), with_dbt=with_dbt, keep=keep)
     (run / RECORD_PATH).write_bytes(built.record)
     files.append(MartFile(RECORD_PATH, "report", "application/json", None))
@@ -152,6 +161,7 @@ class _Place:
     work: Path
     limits: Limits
     writable: tuple[Path, ...] = ()
+    scratch: Path | None = None
     server: str = ""
     schema: str = DEFAULT_SCHEMA
 
@@ -162,8 +172,16 @@ class _Place:
 
     def engine(self, tables: Mapping[str, Path], *, fresh: bool = True) -> Engine:
         if self.target == "duckdb":
-            limits = {"threads": self.limits.threads, "memory_limit": self.limits.memory_limit}
-            return DuckDb(self.file, self.work / "spill", tables, self.writable, **limits)  # type: ignore[arg-type]  # one mapping, two types
+            return DuckDb(
+                self.file,
+                self.work / "spill",
+                tables,
+                self.writable,
+                scratch=self.scratch,
+                slice_rows=self.limits.slice_rows,
+                threads=self.limits.threads,
+                memory_limit=self.limits.memory_limit,
+            )
         if self.target == "sqlite":
             return Sqlite(self.file)
         return Postgres(self.server, self.schema, self.work, fresh=fresh)

@@ -123,7 +123,7 @@ class Postgres:
         """Make a small table of text."""
         self.make(name, values_select(columns, rows), table=True)
 
-    def make(self, name: str, sql: str, *, table: bool) -> None:
+    def make(self, name: str, sql: str, *, table: bool, slice_by: str = "") -> None:
         """Make a view or table; a table is analyzed, because the next one is planned by what it holds."""
         self._execute(f'create {"table" if table else "view"} "{name}" as {sql}')
         if not table:

@@ -19,7 +19,7 @@ from omphalos.shipped import shipped
 
 Target = Literal["duckdb", "sqlite", "postgres"]
 TARGETS: Final[tuple[Target, ...]] = ("duckdb", "sqlite", "postgres")
-PLAN_SCHEMA: Final = "omphalos.warehouse.plan/1"
+PLAN_SCHEMA: Final = "omphalos.warehouse.plan/2"
 SOURCES: Final = (
     "trade_feed",
     "parties",
@@ -49,7 +49,8 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that dbt builds or tests.
 
     ``name`` is the relation of a seed or model, or the name of a test; ``sql`` its compiled text (empty for a seed);
-    ``needs`` the relations it reads; ``severity`` is empty but for tests.
+    ``needs`` the relations it reads; ``severity`` is empty but for tests; ``slice_by`` is the column by which a model
+    may be made in parts, or empty (``engine.Engine.make``).
     """
 
     name: str
@@ -59,6 +60,7 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Literal["", "warn", "error"]
     file: str
     sql: str
+    slice_by: str = ""
 
     @property
     def digest(self) -> str:

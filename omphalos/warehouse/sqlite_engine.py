@@ -63,7 +63,7 @@ class Sqlite:
         """Make a small table of text."""
         self.make(name, values_select(columns, rows), table=True)
 
-    def make(self, name: str, sql: str, *, table: bool) -> None:
+    def make(self, name: str, sql: str, *, table: bool, slice_by: str = "") -> None:
         """Make a view or table; a view is also run once for no row, because SQLite checks one only when it is read."""
         self._execute(f'create {"table" if table else "view"} "{name}" as {sql}')
         if not table:

@@ -114,16 +114,18 @@ def test_a_mart_obeys_its_contract(small_run: Path, work: Path, name: str) -> No
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path, small_run: Path) -> None:
-    """Threads, memory, and where scratch lies leave no trace in any file."""
+    """Threads, memory, where scratch lies, and how many shipments are joined at a time leave no trace in any file."""
     seen = []
-    for number, limits in enumerate([Limits(1, "512MiB"), Limits(4, "2GiB")]):
+    for number, limits in enumerate([Limits(1, "512MiB"), Limits(4, "2GiB"), Limits(slice_rows=7)]):
         work = tmp_path / f"elsewhere-{number}"
         work.mkdir()
         built, files = write_marts(small_run, work, limits)
         seen.append({file.path: (small_run / file.path).read_bytes() for file in files})
         assert built.record == (small_run / "reports/warehouse.json").read_bytes()
         assert str(tmp_path).encode() not in built.record
-    assert seen[0] == seen[1]
+        made = {path.name for path in (work / "made").iterdir()}
+        assert ("int_shipments-00001.parquet" in made) == (number == 2)
+    assert seen[0] == seen[1] == seen[2]
     assert 25 == len(seen[0])
 
 
@@ -206,6 +208,47 @@ def test_a_broken_model_is_named(small_run: Path, work: Path, name: str, sql: st
     engine = DuckDb(work / "w.duckdb", work / "spill", tables_of(small_run))
     with pytest.raises(ModelFailed, match=says):
         build(engine, plan, project_folder(), tables_of(small_run))
+    engine.close(keep=False)
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("select 'a' as source, '2024-01' as listed_month, 1 as listed, 1 as listed_so_far "
+         "union all select 'a', '2024-01', 2, 3", "unique_combination_list_growth_source__listed_month"),
+        ("select 'a' as source, cast(null as text) as listed_month, 1 as listed, 1 as listed_so_far",
+         "not_null_list_growth_listed_month"),
+    ],
+)  # fmt: skip
+def test_a_mart_whose_key_does_not_hold_fails_by_its_test(
+    small_run: Path, work: Path, sql: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a run, too, a key that stands twice, or a NULL in it, is reported as the dbt test that found it."""
+    plan = changed(plan_for("duckdb", work), "list_growth", sql)
+    monkeypatch.setattr("omphalos.warehouse.marts.plan_for", lambda *_: plan)
+    with pytest.raises(TestFailed, match=says):
+        write_marts(small_run, work)
+
+
+@pytest.mark.parametrize(
+    ("rows", "repeated"),
+    [
+        (["('a', 'x')", "('a', 'y')", "('b', 'x')"], 0),
+        (["('b', 'x')", "('a', 'x')", "('a', 'y')"], 0),
+        (["('a', 'y')", "('a', 'x')", "('b', 'x')"], 0),
+        (["('a', 'x')", "('a', 'x')", "('b', 'x')"], 1),
+        (["('a', 'x')", "('b', 'x')", "('a', 'x')"], 1),
+        (["('a', 'x')", "('a', null)", "('a', 'x')"], 1),
+        (["('a', null)", "('a', null)", "('b', 'x')"], 1),
+    ],
+)
+def test_a_repeated_key_is_found_in_any_order(work: Path, rows: list[str], repeated: int) -> None:
+    """Ascending, descending, apart from each other or with a NULL between: a key that stands twice is found."""
+    (node,) = (n for n in plan_for("duckdb", work).nodes if n.name == "unique_combination_stg_flags_shipment_id__flag")
+    assert "lag(" in node.sql
+    engine = DuckDb(work / "w.duckdb", work / "spill", {})
+    engine.make("stg_flags", f"select * from (values {', '.join(rows)}) t(shipment_id, flag)", table=True)
+    assert repeated == engine.count(node.sql)
     engine.close(keep=False)
 
 

@@ -16,26 +16,25 @@ counted as (
 
     select
         shipment_id,
-        count(*) as flags_of_shipment
+        flag,
+        count(*) over (partition by shipment_id) as flags_of_shipment
     from flags
-    group by shipment_id
 
 ),
 
 final as (
 
     select
-        flags.shipment_id,
-        flags.flag,
+        counted.shipment_id,
+        counted.flag,
         cast(counted.flags_of_shipment as bigint) as flags_of_shipment,
         shipments.ship_month,
         shipments.importer_id,
         shipments.origin_country,
         shipments.destination_country,
         shipments.hs6
-    from flags
-    inner join counted on flags.shipment_id = counted.shipment_id
-    inner join shipments on flags.shipment_id = shipments.shipment_id
+    from counted
+    inner join shipments on counted.shipment_id = shipments.shipment_id
 
 )
 
