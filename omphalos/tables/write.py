@@ -39,10 +39,13 @@ class TableFile:
     fingerprint: str
 
 
-def read_batches(con: Any, relation: str, contract: Contract) -> Iterator[Any]:
-    """Yield record batches of ``relation`` in key order with the contract's exact types."""
+def read_batches(con: Any, relation: str, contract: Contract, *, stored: bool = True) -> Iterator[Any]:
+    """Yield record batches of ``relation`` in key order with the contract's exact types.
+
+    ``stored`` is false for a view that computes: its rows may come in another order each time, so they are sorted.
+    """
     # A table that stands in key order is streamed; sorting it again would take most of the time and memory.
-    ordered = is_in_key_order(con, relation, contract)
+    ordered = stored and is_in_key_order(con, relation, contract)
     reader = con.execute(contract.select(relation, ordered=ordered)).to_arrow_reader(BATCH)
     schema = contract.arrow_schema()
     for batch in reader:

@@ -143,7 +143,7 @@ class DuckDb:
         """Yield the rows in key order."""
         with _translated():
             for _ in self._in_slices(self._sliced.get(name, "")):
-                yield from read_batches(self.con, f'"{name}"', contract)
+                yield from read_batches(self.con, f'"{name}"', contract, stored=name in self._files)
 
     def write_csv(self, name: str, path: Path) -> None:
         """Write a relation that is held by one Parquet file in key order as CSV, in the order of that file."""
