@@ -12,6 +12,7 @@ from omphalos.format.ids import ObjectId, from_hex, to_hex
 from omphalos.format.manifest import Artifact, Manifest, check_manifest
 from omphalos.runs.filecheck import digest, judge_digests, parse_manifest
 from omphalos.runs.verdict import Findings, Verdict
+from omphalos.store.durable import StoreIOError
 from omphalos.store.names import RUNS
 from omphalos.store.objects import KindMismatch, ObjectDamaged, ObjectMissing
 from omphalos.store.refs import RefDamaged
@@ -88,7 +89,7 @@ def _check_blob(store: Store, file: Artifact) -> list[Finding] | None:
         return [Finding(FindingId.OBJECT_MISSING, file.path, file.blake3[:12])]
     except ObjectDamaged:
         return [Finding(FindingId.OBJECT_DAMAGED, file.path, file.blake3[:12])]
-    except OSError:
+    except (OSError, StoreIOError):
         return None
     if blake != file.blake3 and size == file.size and sha != file.sha256:
         return [Finding(FindingId.OBJECT_DAMAGED, file.path, f"blake3 {blake[:12]}, id {file.blake3[:12]}")]

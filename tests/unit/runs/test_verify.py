@@ -10,13 +10,16 @@ import pytest
 
 from omphalos.format import strictjson
 from omphalos.format.findings import Finding, FindingId, NotChecked
-from omphalos.format.ids import ObjectId, blob_id
+from omphalos.format.ids import ObjectId, blob_id, from_hex
 from omphalos.runs.deep import deepen
 from omphalos.runs.execute import Outcome
 from omphalos.runs.verdict import MAX_FINDINGS, Findings, Verdict
 from omphalos.runs.verify import NoRunDirectory, verify_directory
 from omphalos.runs.verify_recorded import verify_recorded
+from omphalos.store.durable import StoreIOError
+from omphalos.store.names import read_run
 from omphalos.store.store import Store
+from omphalos.store.trees import walk
 from omphalos.testing.damage import flip, lose
 
 Recorded = tuple[Path, Outcome]
@@ -505,10 +508,6 @@ def test_deep_verification_opens_the_warehouse(run_directory: Path) -> None:
 
 def test_a_damaged_method_is_found_in_the_store(copy: Recorded) -> None:
     """A file of the recorded method that was changed or lost is found where the store's record is verified."""
-    from omphalos.format.ids import from_hex
-    from omphalos.store.names import read_run
-    from omphalos.store.trees import walk
-
     store = Store.open(copy[0])
     method = from_hex(read_run(store, copy[1].run).plan.method)
     path, _, oid = next(iter(walk(store, method)))
@@ -517,3 +516,19 @@ def test_a_damaged_method_is_found_in_the_store(copy: Recorded) -> None:
     other = next(oid for name, _, oid in walk(store, method) if name != path)
     lose(store, other)
     assert "objectMissing" in {name for name, _ in _ids(verify_recorded(store, "latest", copy[1].run))}
+
+
+def test_a_disk_that_fails_makes_the_verdict_incomplete(copy: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blob that the disk does not give is named as not read, and everything else is judged all the same."""
+    store = Store.open(copy[0])
+    first = read_run(store, copy[1].run).artifacts[0]
+    opened = store.objects.open
+
+    def failing(oid: ObjectId) -> object:
+        if oid.hex() == first.blake3:
+            raise StoreIOError("the disk gave up")
+        return opened(oid)
+
+    monkeypatch.setattr(store.objects, "open", failing)
+    verdict = verify_recorded(store, "latest", copy[1].run)
+    assert (verdict.word, verdict.unreadable, verdict.findings) == ("incomplete", (first.path,), ())
