@@ -2,11 +2,14 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import omphalos
 from omphalos.store.store import Store
 
 if TYPE_CHECKING:
@@ -171,3 +174,13 @@ def test_a_refusal_says_what_it_means_and_what_to_do(store: Path, call: "Call") 
     assert "    fileMissing: " in meaning
     assert "  WHAT NOW:\n    Rely on nothing in it" in meaning
     assert said.out.index("WHAT NOW") < said.out.index("NOT CHECKED")
+
+
+def test_little_is_loaded_before_an_interrupt_is_heard() -> None:
+    """What the entry imports before it listens takes no hundredths of a second in which Ctrl-C would end badly."""
+    ask = "import sys, omphalos.__main__; print(sorted({'enum', 'typing', 'signal', 're', 'click'} & {*sys.modules}))"
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", ask], cwd=Path(omphalos.__file__).parents[1], capture_output=True, check=True
+    )
+
+    assert b"[]" == said.stdout.strip()
