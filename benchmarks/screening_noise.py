@@ -125,14 +125,14 @@ NOISE: dict[str, Callable[[str, int], str]] = {
 }
 
 WRITTEN_FOR = {
-    "one typo": "edit distance of words; misspelt legal forms, after the dev half's misses were read",
-    "two typos": "keys with two letters left out; misspelt legal forms, as above",
+    "one typo": "edit distance of words; misspelt legal forms (dev misses were read)",
+    "two typos": "keys with two letters left out; misspelt legal forms (dev misses were read)",
     "word order": "sorted tokens",
-    "space lost or added": "joined tokens; legal forms written together with a name, as above",
+    "space lost or added": "joined tokens; legal forms written together with a name (dev misses were read)",
     "address or number behind": "tails (tails.toml), after this class had 0.727 on the test half without them",
     "legal form added": "legal forms",
     "word dropped": "coverage of the better side",
-    "initial": "likeness of an initial; J STOCK COMPANY, as above",
+    "initial": "likeness of an initial; J STOCK COMPANY (dev misses were read)",
     "misread letter": "one digit taken for a letter, in legal forms too",
     "other transcription": "sound keys",
 }
