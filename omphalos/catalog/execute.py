@@ -381,7 +381,12 @@ def _time_limit(seconds: int, interrupt: Callable[[], None]) -> Iterator[list[bo
 
 
 def _failed(error: Exception, expired: list[bool], limits: QueryLimits) -> OmphalosError:
-    return _timeout(limits) if expired else QueryFailed(f"the query cannot be run: {_first_line(error)}")
+    if expired:
+        return _timeout(limits)
+    line = _first_line(error)
+    unknown = any(words in line for words in ("does not exist", "not found", "no such"))  # a table or column
+    hint = "'omphalos warehouse docs' describes the tables and their columns" if unknown else ""
+    return QueryFailed(f"the query cannot be run: {line}", hint=hint)
 
 
 def _timeout(limits: QueryLimits) -> QueryTimeout:

@@ -153,6 +153,17 @@ def test_an_answer_without_rows_says_so(store: Path, call: "Call") -> None:
     assert "no row" not in call("sql", "run", "next_items").err
 
 
+@pytest.mark.parametrize("engine", ["duckdb", "sqlite"])
+@pytest.mark.parametrize("sql", ["select 1 from shipments", "select nowhere from review"])
+def test_a_table_or_column_that_is_not_there_leads_to_those_that_are(
+    store: Path, call: "Call", engine: str, sql: str
+) -> None:
+    """Whoever guesses a name learns where the names are."""
+    said = call("sql", "query", sql, "--engine", engine, "--json")
+
+    assert (2, True) == (said.code, "omphalos warehouse docs" in said.failure["hint"])
+
+
 def test_a_key_needs_a_folder(store: Path, call: "Call") -> None:
     """A folder that is not there is a usage error, like any other wrong name."""
     said = call("key", "new", "nowhere/office.key", "--json")
