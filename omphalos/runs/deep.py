@@ -7,6 +7,7 @@ was read.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -105,7 +106,9 @@ def _csv(path: Path, contract: Contract) -> Iterator[Any]:
 def _check_sqlite(directory: Path, file: Artifact) -> list[Finding]:
     """Run SQLite's own integrity check on the file, opened read-only and immutable."""
     try:
-        with sqlite3.connect(f"file:{directory / file.path}?mode=ro&immutable=1", uri=True) as database:
+        # The path as a URI: a question mark in the name of a folder must not begin the options.
+        place = (directory / file.path).absolute().as_uri()
+        with closing(sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)) as database:
             result = database.execute("pragma integrity_check").fetchone()
     except sqlite3.Error as error:
         return [Finding(FindingId.HASH_MISMATCH, file.path, f"SQLite cannot read it: {error}")]

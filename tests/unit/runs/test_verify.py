@@ -478,6 +478,20 @@ def test_deep_verification_reads_the_tables(run_directory: Path) -> None:
     assert NotChecked.FINGERPRINTS not in verdict.not_checked
 
 
+@pytest.mark.parametrize("name", ["what? now", "100%41", "no #1"])
+def test_deep_verification_in_a_folder_of_any_name(run_directory: Path, name: str) -> None:
+    """Marks that mean something in a URI may stand in the name of a folder above the run; no other file is opened."""
+    odd = run_directory.parent / name
+    odd.mkdir()
+    there = run_directory.rename(odd / run_directory.name)
+    before = sorted(odd.parent.iterdir())
+
+    verdict = deepen(verify_directory(there), there)
+
+    assert ("verified", []) == (verdict.word, _ids(verdict))
+    assert before == sorted(odd.parent.iterdir())
+
+
 def test_deep_verification_finds_a_wrong_fingerprint(run_directory: Path) -> None:
     """A fingerprint in the manifest that is not the table's is found although every byte is as recorded."""
     path = run_directory / "manifest.json"
