@@ -126,6 +126,7 @@ def fsck(
             workers,
             lambda: wanted.update(_follow(store, {}, walked)),
         )
+        shares += scrub.read_moved(store, {name for name, _ in files}, shares, workers)
         shares.append(scrub.read_lists(store, [name for name, _ in lists if name in chosen]))
         for share in shares:
             report.objects += share.objects

@@ -46,13 +46,15 @@ class Piece(NamedTuple):
 class Share(msgspec.Struct):
     """What was found in one piece: counts, bad records and files, gaps, and the kinds of files that are no blobs.
 
-    ``number`` is that of the piece, ``began`` and ``ended`` are where the first record begins and the last one ends.
+    ``number`` is that of the piece, ``began`` and ``ended`` are where the first record begins and the last one ends;
+    ``gone`` says that the segment was no longer there.
     """
 
     name: str = ""
     number: int = 0
     began: int = 0
     ended: int = 0
+    gone: bool = False
     objects: int = 0
     bytes: int = 0
     bad: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)  # id, place, offset, kind
@@ -154,6 +156,24 @@ def read_all(store: Store, chosen: list[tuple[str, int]], workers: int, meanwhil
     return done + (shares if shares is not None else _read(store, folders, mapped=False))
 
 
+def read_moved(store: Store, known: set[str], shares: list[Share], workers: int) -> list[Share]:
+    """Return what is in segments that appeared while others went: one that is sealed or rewritten has another name.
+
+    ``known`` are the units that were listed. A segment that went without another one appearing was freed.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    moved: list[Share] = []
+    known = set(known)
+    while any(share.gone for share in shares):
+        fresh = [unit for unit in store.objects.catalog.packs.listing().items() if unit[0] not in known]
+        known.update(name for name, _ in fresh)
+        shares = read_all(store, fresh, workers, lambda: None)
+        moved += shares
+    return moved
+
+
 def _cut(segments: list[tuple[str, int]], workers: int) -> list[Piece]:
     """Return what is read in one go, in the order on disk: whole segments where one process reads them all."""
     total = sum(size for _, size in segments)
@@ -241,7 +261,8 @@ def _read_segment(store: Store, piece: Piece, share: Share) -> None:
     try:
         fd = store.objects.catalog.packs.open(piece.name)
     except FileNotFoundError:
-        return  # sealed or freed since
+        share.gone = True
+        return
     try:
         size, at = os.fstat(fd).st_size, piece.start
         if at:

@@ -9,7 +9,7 @@ import pytest
 
 from omphalos.format.ids import ObjectId, blob_id
 from omphalos.format.tree import TreeEntry, encode_tree
-from omphalos.store import scrub
+from omphalos.store import packs, scrub
 from omphalos.store.fsck import FsckReport, from_folder, from_store, fsck, rebuild_index
 from omphalos.store.objects import PACK_LIMIT
 from omphalos.store.store import Store
@@ -179,6 +179,26 @@ def test_gc_frees_a_file_while_fsck_lists(filled: tuple[Store, ObjectId], monkey
 
     monkeypatch.setattr(scrub.os, "scandir", vanishing)
     assert fsck(store).problems == []
+
+
+def test_a_segment_is_sealed_while_fsck_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage in an open segment is found although a writer seals it, under another name, before it is read."""
+    store = Store.init(tmp_path / "store")
+    oid = store.objects.put("blob", b"first" * 9)
+    flip(store, oid)
+    list_units = scrub.units
+
+    def units(store: Store) -> list[tuple[str, int]]:
+        listed = list_units(store)
+        monkeypatch.setattr(packs, "SEAL_BYTES", 1)
+        Store(store.root).objects.put("blob", b"second")
+        assert [name for name, _ in listed] != [name for name, _ in list_units(store)]
+        return listed
+
+    monkeypatch.setattr(scrub, "units", units)
+    report = fsck(store)
+    assert ids(report) == {("objectDamaged", oid.hex())}
+    assert report.objects == 2
 
 
 def test_the_index_is_made_anew(filled: tuple[Store, ObjectId]) -> None:
