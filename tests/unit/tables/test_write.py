@@ -153,3 +153,27 @@ def test_a_change_of_any_cell_changes_the_fingerprint() -> None:
     prints = {fingerprint(read_batches(_connect(rows), "t", CONTRACT), CONTRACT)[1] for rows in variants}
 
     assert len(variants) == len(prints)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ordered"),
+    [
+        ([("a", 1), ("a", 2), ("b", 1)], True),
+        ([("b", 1), ("a", 2)], False),
+        ([("a", 2), ("a", 1)], False),
+        ([("a", 1), ("b", 1), ("a", 2)], False),
+        ([("a", 1), ("a", 1)], False),
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_the_whole_key_orders_the_rows(rows: list[tuple[str, int]], ordered: bool, cut: int) -> None:
+    """Rows that ascend by the last column of the key alone are not in order, within a batch or across batches."""
+    table = pa.table(
+        {"k": [k for k, _ in rows], "n": [n for _, n in rows], "word": ["x"] * len(rows), "amount": [0] * len(rows)}
+    )
+    batches = table.cast(CONTRACT.arrow_schema()).to_batches(max_chunksize=cut)
+    if ordered:
+        assert fingerprint(batches, CONTRACT)[0] == len(rows)
+    else:
+        with pytest.raises(FingerprintError, match="key order"):
+            fingerprint(batches, CONTRACT)
