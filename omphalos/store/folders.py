@@ -109,22 +109,28 @@ def open_root(path: Path) -> int:
         raise SourceUnreadable(path.name, problem) from problem
 
 
-def survey(fd: int) -> Folder:
+def survey(fd: int, meanwhile: Callable[[Folder], None] | None = None) -> Folder:
     """Return what lies in the open folder ``fd``, all the way down; nothing is opened but folders.
 
     First all folders are listed, then all files are looked at: in a large folder by two processes, since most of the
     time an unchanged folder takes is the kernel's, for one call per file.
+
+    Args:
+        fd: the folder.
+        meanwhile: is called once with what was listed, before it is complete: no file has its stat yet.
 
     Raises:
         SourceUnreadable, SourceChanged: a folder cannot be read, or went away meanwhile.
     """
     root = _listed(fd, "", 1)
     if root.below < _WORTH_FORKING:
+        if meanwhile is not None:
+            meanwhile(root)
         table = bytearray(root.below * STAT.size)
         _look(fd, root, "", 0, range(root.below), table)
         _hand_out(root, memoryview(table), 0)
     else:
-        _look_shared(fd, root)
+        _look_shared(fd, root, meanwhile)
     return root
 
 
@@ -202,12 +208,13 @@ def _stats(fd: int, names: list[str], path: str) -> bytes:
     return b"".join(rows)
 
 
-def _look_shared(fd: int, root: Folder) -> None:
+def _look_shared(fd: int, root: Folder, meanwhile: Callable[[Folder], None] | None) -> None:
     """Look at all files with two processes; what the other leaves undone, for whatever reason, is done here."""
     import mmap
 
     with mmap.mmap(-1, root.below * STAT.size) as table:
-        ours, theirs = range(root.below // 2), range(root.below // 2, root.below)
+        own = root.below // 2 if meanwhile is None else root.below * 2 // 5
+        ours, theirs = range(own), range(own, root.below)
         pid = -1
         with contextlib.suppress(OSError):  # no more processes for this user
             pid = os.fork()
@@ -220,6 +227,8 @@ def _look_shared(fd: int, root: Folder) -> None:
                 os._exit(code)
         failed = True
         try:
+            if meanwhile is not None:
+                meanwhile(root)
             _look(fd, root, "", 0, ours, table)
         finally:
             with contextlib.suppress(ChildProcessError):  # none ever started, or SIGCHLD is ignored here

@@ -33,8 +33,8 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
     Args:
         objects: where to.
         directory: the folder.
-        judge: refuses what may not be stored; gets the survey, and the ``id()`` of folders whose names were judged when
-            they were cached.
+        judge: refuses what may not be stored; gets what was listed (no stats yet), and the ``id()`` of folders whose
+            names were judged when they were cached.
     """
     with objects.batch():
         objects.begin()
@@ -42,10 +42,13 @@ def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[Obj
         intake = _Intake(objects)
         fd = folders.open_root(directory)
         try:
+
+            def meanwhile(listed: Folder) -> None:
+                intake.recall(listed)
+                judge(listed, intake.judged)
+
             with without_collection():
-                found = folders.survey(fd)
-                intake.recall(found)
-            judge(found, intake.judged)
+                found = folders.survey(fd, meanwhile)
             entry = intake.folder(fd, found, "")
         finally:
             os.close(fd)
@@ -65,7 +68,7 @@ class _Intake:
         self._known: dict[bytes, Rows] = {}
         self._new: dict[bytes, bytes] = {}
         self._fresh: list[tuple[bytes, Rows]] = []
-        self._seen: dict[int, Rows] = {}
+        self._names: dict[int, bytes] = {}
         self.judged: set[int] = set()
 
     def recall(self, root: Folder) -> None:
@@ -78,12 +81,12 @@ class _Intake:
         keys = [statcache.key(folder) for folder in every]
         values = self._objects.catalog.ask(lambda index: index.stat_get(keys))
         for key, folder in zip(keys, every, strict=True):
-            rows = self._seen[id(folder)] = statcache.observed(folder)
+            names = self._names[id(folder)] = statcache.names_of(folder)
             known = statcache.decode(values.get(key))
             if known is not None:
                 self._known[key] = known
                 judged = known.node != statcache.NO_ID  # a status asks about folders that nobody judged
-                if judged and known.names == rows.names and not folder.folders and not folder.odd:
+                if judged and known.names == names and not folder.folders and not folder.odd:
                     self.judged.add(id(folder))
 
     def folder(self, fd: int, folder: Folder, path: str) -> tuple[ObjectId, int] | None:
@@ -98,7 +101,7 @@ class _Intake:
                 os.close(inner_fd)
             if entry is not None:
                 below.append(TreeEntry(name, "tree", entry[1], entry[0]))
-        rows, key = self._seen.pop(id(folder)), statcache.key(folder)
+        rows, key = Rows(names=self._names.pop(id(folder)), stats=folder.stats), statcache.key(folder)
         known = self._known.pop(key, None)
         if folder.names:
             self._files(fd, folder, path, rows, known)

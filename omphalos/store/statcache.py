@@ -91,9 +91,14 @@ def encode_name(name: str) -> bytes:
     return os.fsencode(name)
 
 
+def names_of(folder: Folder) -> bytes:
+    """Return the names of a folder's files as they stand in a value."""
+    return os.fsencode("\0".join(folder.names))
+
+
 def observed(folder: Folder) -> Rows:
     """Return names and stats of a folder's files as surveyed."""
-    return Rows(names=os.fsencode("\0".join(folder.names)), stats=folder.stats)
+    return Rows(names=names_of(folder), stats=folder.stats)
 
 
 def encode(rows: Rows, before: Moment) -> bytes:

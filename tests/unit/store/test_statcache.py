@@ -13,7 +13,7 @@ from omphalos.store import folders, intake, statcache
 from omphalos.store.leases import Moment
 from omphalos.store.objects import ObjectMissing, SourceChanged
 from omphalos.store.store import Store
-from omphalos.store.trees import hash_directory, put_directory, walk
+from omphalos.store.trees import DirectoryRefused, hash_directory, put_directory, walk
 from omphalos.testing.damage import lose
 
 FILES = {"a": b"1", "d/b": b"2", "d/c": b"3" * 100, "d/e/f": b"4", "big": b"5" * 70_000}
@@ -169,6 +169,30 @@ def test_two_processes_survey_as_one_does(folder: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(os, {"fork": "fork", "wait": "waitpid"}[failing], refuse)
     assert survey() == expected
     assert sum(looks) == (len(FILES) if failing else len(FILES) // 2)
+
+
+@pytest.mark.parametrize("least", [1, 10**6])
+def test_what_is_refused_meanwhile_ends_the_survey(folder: Path, monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    """A name that is refused while another process looks at the files is an error, and that process is waited for."""
+    monkeypatch.setattr(folders, "_WORTH_FORKING", least)
+    (folder / "nul.txt").write_bytes(b"")
+    store = Store.init(folder.parent / "s")
+    real, started = os.fork, list[int]()
+
+    def fork() -> int:
+        started.append(real())
+        return started[-1]
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(DirectoryRefused):
+        put_directory(store, folder)
+    assert list(store.objects.ids()) == []
+    assert len(started) == (least == 1)
+    for pid in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    (folder / "nul.txt").unlink()
+    assert put_directory(store, folder) == hash_directory(folder)
 
 
 def test_what_is_no_file_any_more_is_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,8 +165,8 @@ def test_a_folder_that_changes_is_refused(
     d = write(tmp_path / "d", {"a": b"1", "b": b"2"})
     real = folders.survey
 
-    def late(fd: int) -> folders.Folder:
-        found = real(fd)
+    def late(fd: int, meanwhile: Callable[[folders.Folder], None] | None = None) -> folders.Folder:
+        found = real(fd, meanwhile)
         if swap == "rewrite":
             (d / "b").write_bytes(b"3")
         elif swap == "replace":
