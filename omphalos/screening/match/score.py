@@ -1,8 +1,8 @@
 """Scores: integer features of each candidate, fixed weights, qualifiers, bands and ranks.
 
-Rules of this file: a score is a sum anyone can redo by hand from the feature columns and ``weights.toml``; similarity
-is computed from integer edit distances, never from floats; every order is total: score descending, similarity of the
-full forms descending, entity_id, name_no.
+Rules of this file: a score is a sum anyone can redo by hand from the feature columns and ``weights.toml`` (`formula`);
+similarity is computed from integer edit distances, never from floats; every order is total: score descending,
+similarity of the full forms descending, entity_id, name_no.
 
 Features (basis points): ``full_bp``, ``core_bp`` (forms with their tokens sorted) and ``joined_bp`` (core without
 spaces, tokens as they stand) are the Indel similarity 10000 * (la + lb - d) // (la + lb); ``party_token_bp`` and
@@ -22,6 +22,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from omphalos.screening.match.candidates import FORM_CHARS, THREADS
+from omphalos.screening.match.formula import mean_bp, score_sql
 from omphalos.screening.match.integers import FULL, Ints, in_order, texts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.reasons import codes_sql
@@ -137,16 +138,7 @@ class _Scorer:
         left, right = parties.script[at], names.script[row]
         other = ((left != right) & (left != "") & (right != "")).astype(bool)
         full = np.where(other, np.maximum(full, text), full)
-        parts = (
-            (weights.full, full),
-            (weights.text, text),
-            (weights.token_party, party),
-            (weights.token_name, name),
-            (weights.token_better, np.maximum(party, name)),
-            (weights.evidence, evidence),
-            (weights.evidence_wide, wide),
-        )
-        base = sum(weight * part for weight, part in parts) // sum(weight for weight, _ in parts)
+        base = mean_bp((full, text, party, name, np.maximum(party, name), evidence, wide), weights)
         base = np.maximum(0, FULL - (FULL - base) * weights.stretch_percent // 100)
         equal = (parties.full[at] == names.full[row]).astype(bool)
         base = np.where(equal, FULL, base)
@@ -175,7 +167,6 @@ class _Scorer:
 
 def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
     """Add country and list qualifiers, keep the best name per (party, entity), rank, and fill ``party_matches``."""
-    w = weights
     listed = "coalesce(nullif(r.countries, ''), nullif(r.country, ''))"
     con.execute(f"""
         CREATE OR REPLACE TABLE party_matches AS
@@ -198,16 +189,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
             JOIN match_parties q USING (form_no)
             LEFT JOIN registry r ON r.entity_id = pairs.entity_id),
         scored AS (
-            SELECT *, greatest(0, least({FULL}, base_bp * {w.scale_bp} // {FULL}
-                + CASE country_relation WHEN 'support' THEN {w.country_support}
-                                        WHEN 'conflict' THEN {w.country_conflict} ELSE 0 END
-                + CASE WHEN numbers THEN {w.number_mismatch} ELSE 0 END
-                + CASE WHEN craft THEN {w.type_mismatch} ELSE 0 END
-                + CASE WHEN person AND party_has_form THEN {w.person_mismatch} ELSE 0 END
-                + CASE WHEN low THEN {w.low_information} ELSE 0 END
-                + CASE WHEN name_kind = 'weak' THEN {w.weak_alias} ELSE 0 END
-                + CASE WHEN equal_full AND NOT tail_differs THEN 0
-                       ELSE {w.unequal} END)) AS score_bp
+            SELECT *, {score_sql(weights)} AS score_bp
             FROM placed),
         best AS (
             SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}

@@ -1,8 +1,8 @@
 """The arithmetic of a score, redone by hand: every feature with its weight, and every step to the recorded number.
 
-Rules of this file: integers; it takes the recorded features and facts of one match and the weights of the method, and
-nothing else, so that whoever has the table and ``weights.toml`` can do the same on paper. It is no second scorer: what
-it gives must equal what was recorded, and a test over whole runs says so.
+Rules of this file: integers; it takes the recorded features and facts of one match, the formula (`match.formula`) and
+the weights of the method, and nothing else, so that whoever has the table and ``weights.toml`` can do the same on
+paper. It is no second scorer: what it gives must equal what was recorded, and a test over whole runs says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omphalos.screening.match.facts import ADDRESS_MATCH, IDENTIFIER, IDENTIFIER_CONFLICT, load_facts
+from omphalos.screening.match.formula import FEATURES, QUALIFIERS, Recorded, mean_bp
 from omphalos.screening.match.integers import FULL
 from omphalos.screening.match.params import Weights
 
@@ -42,16 +43,11 @@ def redo(
         facts: the rows of ``match_facts`` about the pair (fact, strength_bp).
     """
     party, name = match["party_token_bp"], match["name_token_bp"]
-    features = (
-        ("full", match["full_bp"], weights.full),
-        ("text", max(match["core_bp"], match["joined_bp"]), weights.text),
-        ("token_party", party, weights.token_party),
-        ("token_name", name, weights.token_name),
-        ("token_better", max(party, name), weights.token_better),
-        ("evidence", match["evidence_bp"], weights.evidence),
-        ("evidence_wide", match["evidence_wide_bp"], weights.evidence_wide),
-    )
-    mean = sum(value * weight for _, value, weight in features) // sum(weight for _, _, weight in features)
+    text = max(match["core_bp"], match["joined_bp"])
+    better = max(party, name)
+    values = (match["full_bp"], text, party, name, better, match["evidence_bp"], match["evidence_wide_bp"])
+    features = tuple((key, value, getattr(weights, key)) for key, value in zip(FEATURES, values, strict=True))
+    mean = mean_bp(values, weights)
     # A pair that only a fact connects has no features, and its base is zero.
     steps = _by_name(match, entity_type, weights) if match["base_bp"] else []
     score = _by_facts(steps, facts, threshold_bp)
@@ -60,20 +56,12 @@ def redo(
 
 def _by_name(match: Mapping[str, Any], entity_type: str, weights: Weights) -> list[tuple[str, int]]:
     """Return the steps from the base to the score of the names."""
-    codes = set(match["reasons"].split(";"))
-    person = entity_type == "person"
-    country = {"support": weights.country_support, "conflict": weights.country_conflict}
-    qualifiers = (
-        ("country", country.get(match["country_relation"], 0)),
-        ("number_mismatch", weights.number_mismatch if "NUMBER_MISMATCH" in codes else 0),
-        ("type_mismatch", weights.type_mismatch if entity_type in ("vessel", "aircraft") else 0),
-        ("person_mismatch", weights.person_mismatch if person and "TYPE_MISMATCH" in codes else 0),
-        ("low_information", weights.low_information if "LOW_INFORMATION_NAME" in codes else 0),
-        ("weak_alias", weights.weak_alias if match["name_kind"] == "weak" else 0),
-        ("unequal", 0 if "EXACT" in codes and "ADDRESS_TAIL" not in codes else weights.unequal),
-    )
+    recorded = Recorded(match, frozenset(match["reasons"].split(";")), entity_type)
     steps = [("scaled_base", match["base_bp"] * weights.scale_bp // FULL)]
-    steps += [(what, amount) for what, amount in qualifiers if amount]
+    for one in QUALIFIERS:
+        amount = getattr(weights, one.weight)
+        if amount and one.holds(recorded):
+            steps.append((one.step, amount))
     total = sum(amount for _, amount in steps)
     if not 0 <= total <= FULL:
         steps.append(("bounded", max(0, min(FULL, total)) - total))
