@@ -1,16 +1,20 @@
 """Time the warehouse stage and the catalog on a run that is a multiple of another.
 
-    .venv/bin/python benchmarks/warehouse.py [RUN_DIRECTORY] [--times 10] [--work FOLDER] [--targets duckdb,sqlite]
+    .venv/bin/python benchmarks/warehouse.py                              # a million shipments
+    .venv/bin/python benchmarks/warehouse.py --times 100 --memory 3GiB    # ten million
+    .venv/bin/python benchmarks/warehouse.py RUN_DIRECTORY --work FOLDER --targets duckdb,sqlite
 
 Without RUN_DIRECTORY the reference job is run first.
 
 The shipments of RUN_DIRECTORY are repeated under new ids (parties and lists stay as they are): the volume is real,
-the variety is that of the run. Printed: seconds for each part of the stage, the slowest models and tests, the peak
-memory, and for each query of briefing and review the median of five warm executions on DuckDB. Numbers are of this
+the variety is that of the run. Printed: a table of what was measured beside what must be reached; seconds for each
+part of the stage, the slowest models and tests; and for each query of briefing and review the median of five warm
+executions on DuckDB. The peak is that of this process, in which the stage runs, before any query. Numbers are of this
 machine, at this load.
 """
 
 import argparse
+import os
 import resource
 import shutil
 import statistics
@@ -30,16 +34,19 @@ from omphalos.screening.pipeline import WAREHOUSE_TABLES
 from omphalos.tables.contract import load_contract
 from omphalos.tables.sqlite_file import write_sqlite
 from omphalos.tables.write import PARQUET_SETTINGS
-from omphalos.warehouse import build as building
+from omphalos.warehouse import marts as marts_module
 from omphalos.warehouse.duckdb_engine import DuckDb
 from omphalos.warehouse.marts import Limits, build_target, tables_of, write_marts
 
-REPEATED = ("trade_feed", "shipment_parties", "entity_matches")
+# Seconds and MiB that the stage may take, at ten and a hundred times the reference run.
+BARS = {10: (30, 2048), 100: (150, 4096)}
+QUERY_MS = 200
+REPEATED = ("trade_feed", "shipment_parties", "entity_matches", "shipment_flags")
 
 
 def multiply(run: Path, into: Path, times: int) -> None:
     """Write the tables of ``run`` with every shipment ``times`` times."""
-    with duckdb.connect() as con:
+    with duckdb.connect(config={"memory_limit": "6GiB", "temp_directory": str(into.parent / "spill")}) as con:
         for name, path in tables_of(run).items():
             there = into / path.relative_to(run)
             there.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +74,7 @@ def timed(into: list[tuple[float, str, str]], owner: Any, name: str, kind: str) 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         begun = time.perf_counter()
         result = call(*args, **kwargs)
-        what = next((str(a) for a in args if isinstance(a, str)), "")
+        what = next((str(a) for a in args if isinstance(a, str)), "") or str(getattr(args[-1], "stem", ""))
         into.append((time.perf_counter() - begun, kind, " ".join(what.split())[:90]))
         return result
 
@@ -87,7 +94,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--targets", default="duckdb")
     parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--multiply", action="store_true", help="make the tables and measure nothing")
     given = parser.parse_args()
+    if given.multiply:
+        multiply(given.run, given.work / "run", given.times)
+        return
     with tempfile.TemporaryDirectory() as folder:
         given.work = given.work or Path(folder)
         given.run = given.run or reference_run(Path(folder))
@@ -106,14 +117,19 @@ def measure(given: argparse.Namespace) -> None:
     """Multiply the run, time everything, and print it."""
     big, work = given.work / "run", given.work / "scratch"
     if not big.is_dir():
-        multiply(given.run, big, given.times)
+        # In a process of its own, whose memory is not that of the stage.
+        subprocess.run(
+            [sys.executable, __file__, given.run, "--times", str(given.times), "--work", given.work, "--multiply"],
+            check=True,
+        )
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
 
     calls: list[tuple[float, str, str]] = []
     for name, kind in (("load", "load"), ("seed", "models"), ("make", "models"), ("count", "tests")):
         timed(calls, DuckDb, name, kind)
-    timed(calls, building, "_taken", "write marts")
+    timed(calls, DuckDb, "write_csv", "write CSV")
+    timed(calls, marts_module, "write_batches", "write marts")
     for folder in ("marts", "exports", "reports", "warehouse"):
         shutil.rmtree(big / folder, ignore_errors=True)
     cpu, begun = time.process_time(), time.perf_counter()
@@ -129,15 +145,22 @@ def measure(given: argparse.Namespace) -> None:
     sqlite_seconds, sqlite_cpu = time.perf_counter() - begun, time.process_time() - cpu
     size = (big / "warehouse/warehouse.sqlite").stat().st_size // 2**20
 
+    bar = BARS.get(given.times)
+    print(f"{'':<24} {'seen':>9} {'bar':>9}   load {os.getloadavg()[0]:.1f}")
+    for label, seen, most in (
+        ("both, s wall", marts_seconds + sqlite_seconds, bar and bar[0]),
+        ("both, s processor", marts_cpu + sqlite_cpu, None),
+        ("peak memory, MiB", float(peak()), bar and bar[1]),
+    ):
+        verdict = "" if not most else "reached" if seen <= most else "MISSED"
+        print(f"{label:<24} {seen:9.1f} {most or '':>9}   {verdict}")
     print(f"shipments                {written['trade_feed'].rows}")
     print(f"matches                  {pq.read_metadata(here['entity_matches']).num_rows}")
     print(f"marts, rows              {sum(mart.rows for mart in built.marts.values())}")
     print(f"marts, s wall / cpu      {marts_seconds:.1f} / {marts_cpu:.1f}")
-    for kind in ("load", "models", "tests", "write marts"):
+    for kind in ("load", "models", "tests", "write marts", "write CSV"):
         print(f"  {kind:<22} {sum(s for s, k, _ in calls if k == kind):.1f}")
     print(f"warehouse.sqlite, s      {sqlite_seconds:.1f} / {sqlite_cpu:.1f} ({size} MiB)")
-    print(f"both, s wall             {marts_seconds + sqlite_seconds:.1f}")
-    print(f"peak memory, MiB         {peak()}")
     for seconds, kind, what in sorted(calls, reverse=True)[:8]:
         print(f"  {seconds:5.2f} {kind:<12} {what}")
 
@@ -150,14 +173,16 @@ def measure(given: argparse.Namespace) -> None:
     for name, query in load_catalog().items():
         if name.split("/")[0] not in ("briefing", "review"):
             continue
+        where = Where("duckdb", big, before=big if query.compares else None)
         needed = [p for p, declared in query.parameters.items() if declared.default is None]
         values = query.bind({p: str(some[p][0]) for p in needed if some[p]})
         laps = []
         for _ in range(6):
             begun = time.perf_counter()
-            execute(query, values, Where("duckdb", big), QueryLimits(threads=2))
+            execute(query, values, where, QueryLimits(threads=2))
             laps.append((time.perf_counter() - begun) * 1000)
-        print(f"  {statistics.median(laps[1:]):6.0f} {name}")
+        slow = f"   MISSED, the bar is {QUERY_MS}" if statistics.median(laps[1:]) > QUERY_MS else ""
+        print(f"  {statistics.median(laps[1:]):6.0f} {name}{slow}")
 
     for target in given.targets.split(","):
         if target == "duckdb":

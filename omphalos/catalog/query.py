@@ -8,6 +8,7 @@ kind and bounds; a value that came from outside is checked here before an engine
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -170,6 +171,19 @@ class Query(msgspec.Struct, frozen=True):
             else:
                 raise ParameterError(f"query {self.name} needs the parameter {name}: {parameter.about}")
         return values
+
+    def bind_typed(self, given: Mapping[str, Any]) -> dict[str, str | int]:
+        """Return the value of every parameter, as ``bind``, of values that have a type: a number is no text.
+
+        Raises:
+            ParameterError: as ``bind``, or a value is of another type than the front matter says.
+        """
+        for name, value in given.items():
+            declared = self.parameters.get(name)
+            if declared is not None and type(value) is not (int if declared.kind == "int" else str):
+                wanted = "a whole number, without quotes" if declared.kind == "int" else "a text in quotes"
+                raise ParameterError(f"parameter {name} of query {self.name} must be {wanted}")
+        return self.bind({name: str(value) for name, value in given.items()})
 
 
 class _Front(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -351,25 +365,42 @@ def ad_hoc(sql: str) -> str:
     return sql.strip().removesuffix(";").strip()
 
 
-def answerable(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the full names of queries that a run can answer by itself while it is made, in order of name.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query that a job names, by its full name, and the values it gives: those that are not the defaults, by name."""
+
+    name: str
+    values: tuple[tuple[str, str | int], ...] = ()
+
+    def plain(self) -> str | dict[str, Any]:
+        """Return what a configuration says of it: the name alone where every parameter has its default."""
+        return {"name": self.name, "params": dict(self.values)} if self.values else self.name
+
+
+def answerable(asked: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Asked, ...]:
+    """Return the queries that a run is to answer by itself while it is made, in order of full name.
+
+    Args:
+        asked: the name of each, and the values of parameters, typed as the front matter types them.
 
     Raises:
         UnknownQuery: there is no such query.
-        QueryError: one needs a parameter or a second run, or is named twice.
+        QueryError: one needs a second run, or is named twice.
+        ParameterError: as ``Query.bind_typed``.
     """
-    found: list[str] = []
-    catalog = load_catalog() if names else {}
-    for name in names:
+    found: dict[str, Asked] = {}
+    wanted = list(asked)
+    catalog = load_catalog() if wanted else {}
+    for name, given in wanted:
         query = pick_query(name, catalog)
-        needed = sorted(parameter for parameter, about in query.parameters.items() if about.default is None)
-        if needed or query.compares:
-            what = f"needs the parameter {needed[0]}" if needed else "compares two runs"
-            raise QueryError(f"{query.name} {what}", hint="'omphalos sql run' asks it of a recorded run")
+        if query.compares:
+            raise QueryError(f"{query.name} compares two runs", hint="'omphalos sql run' asks it of recorded runs")
         if query.name in found:
             raise QueryError(f"{query.name} is named twice", hint="each is answered once")
-        found.append(query.name)
-    return tuple(sorted(found))
+        values = query.bind_typed(given)
+        other = {k: v for k, v in values.items() if v != query.parameters[k].default}
+        found[query.name] = Asked(query.name, tuple(other.items()))
+    return tuple(found[name] for name in sorted(found))
 
 
 def describe(query: Query) -> dict[str, Any]:

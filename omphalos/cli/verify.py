@@ -119,12 +119,30 @@ def _verdicts(app: App, name: str, deep: bool, keys: Sequence[Any]) -> list[Chec
         hint = f"'omphalos checkout {run.run_id}' makes the folder; attestations have to be copied into it"
         raise NoAttestations("attestations lie in the run directory, and there is none", hint=hint)
     verdicts = [(STORED, verify_recorded(store, ref_of(run.run_id), run.id))]
+    _say_parents(app, store, run.run_id)
     if directory.is_dir():
         checked = verify_directory(directory, expected=run.id, keys=keys)
         verdicts.append((DIRECTORY, _deepened(checked, directory, deep)))
     elif deep:
         app.out.warning("there is no run directory, so tables were checked as bytes only; check the run out first")
     return verdicts
+
+
+def _say_parents(app: App, store: Any, run_id: str) -> None:
+    """Say which run a recorded answer was asked of that is not here: it stands alone, but cannot be asked again."""
+    from omphalos.runs.lookup import resolve_run
+
+    try:
+        run = resolve_run(store, run_id)
+        if all(item.format != "manifest" for item in run.manifest.plan.inputs):
+            return
+        from omphalos.runs.derived import parents  # loads the engines, which no other run needs here
+
+        parents(store, run.manifest)
+    except OmphalosError as error:
+        if error.id == "parentMissing":
+            app.out.warning(f"{error.message}; the answer can be verified, and certify cannot ask for it again")
+        # Any other damage is for the verdict to say.
 
 
 def _one(app: App, name: str, deep: bool, keys: Sequence[Any]) -> Checked:

@@ -14,9 +14,18 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from omphalos.catalog.query import answerable
+from omphalos.catalog.query import Asked, answerable
 from omphalos.format.errors import OmphalosError
-from omphalos.screening.jobtable import JobError, Key, Table, apply_overrides, read_toml, refuse_unknown, section
+from omphalos.screening.jobtable import (
+    MAX_INT,
+    JobError,
+    Key,
+    Table,
+    apply_overrides,
+    read_toml,
+    refuse_unknown,
+    section,
+)
 from omphalos.screening.match.params import MatchParams
 
 FEED_FIELDS: Final[tuple[str, ...]] = (
@@ -180,7 +189,7 @@ class ReviewSpec:
 class Job:
     """One screening: a feed and registries, or synthetic data, exactly one of the two; how to match and to review.
 
-    ``queries`` are full names of the catalog's, in order of name; their answers are files of the run.
+    ``queries`` are of the catalog, in order of name, with what they are asked; their answers are files of the run.
     """
 
     name: str
@@ -189,7 +198,7 @@ class Job:
     match: MatchParams
     synthetic: SyntheticSpec | None
     review: ReviewSpec = ReviewSpec()
-    queries: tuple[str, ...] = ()
+    queries: tuple[Asked, ...] = ()
 
 
 def is_day(text: str) -> bool:
@@ -263,7 +272,8 @@ def parse_job(text: bytes, *, base: PurePath, overrides: Sequence[str] = ()) -> 
 def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
     """Return the job in a parsed TOML table; the second half of ``parse_job``, with the same errors."""
     refuse_unknown(table, (*_TOP, *_SECTIONS), "")
-    top = section({key: value for key, value in table.items() if key in _TOP}, _TOP, "")
+    # Queries are texts or tables, which no key of the schema is, and are read apart.
+    top = section({key: table[key] for key in _TOP if key in table and key != "queries"}, _TOP, "")
     real = [key for key in ("feed", "registry") if key in table]
     if "synthetic" in table and real:
         raise JobError(
@@ -271,7 +281,7 @@ def job_of_table(table: Mapping[str, Any], *, base: PurePath) -> Job:
         )
     match = _match(table.get("match", {}))
     review = _review(table.get("review", {}), base)
-    queries = _queries(top.get("queries", ()))
+    queries = _queries(table.get("queries", []))
     if "synthetic" in table:
         synthetic = SyntheticSpec(**section(table["synthetic"], _SYNTHETIC, "synthetic"))
         return Job(top["name"], None, (), match, synthetic, review, queries)
@@ -293,9 +303,27 @@ def _match(table: Any) -> MatchParams:
     return MatchParams(**found)
 
 
-def _queries(names: tuple[str, ...]) -> tuple[str, ...]:
+def _queries(given: Any) -> tuple[Asked, ...]:
+    if not isinstance(given, list) or not all(isinstance(item, str | dict) for item in given):
+        hint = 'queries = ["workload"], or [[queries]] with name and params'
+        raise JobError("queries must be a list of texts or of tables", hint=hint)
+    asked = []
+    for number, item in enumerate(given):
+        path = f"queries.{number}"
+        table = {"name": item} if isinstance(item, str) else item
+        refuse_unknown(table, ("name", "params"), path)
+        name: Any = table.get("name")
+        params: Any = table.get("params", {})
+        if not isinstance(name, str):
+            raise JobError(f"{path}.name is missing or no text", hint="'omphalos sql list' shows the names")
+        if not isinstance(params, dict):
+            raise JobError(f"{path}.params is not a table", hint='params = {top = 5, band = "high"}')
+        large = [key for key, value in params.items() if isinstance(value, int) and not 0 <= value <= MAX_INT]
+        if large:
+            raise JobError(f"{path}.params.{large[0]} must lie between 0 and {MAX_INT} in a job")
+        asked.append((name, params))
     try:
-        return answerable(names)
+        return answerable(asked)
     except OmphalosError as error:
         raise JobError(f"queries: {error.message}", hint=error.hint) from error
 
@@ -396,7 +424,7 @@ def normalized(job: Job) -> Table:
     result: Table = {
         "match": _plain_table(job.match),
         "name": job.name,
-        "queries": list(job.queries),
+        "queries": [asked.plain() for asked in job.queries],
         "review": _plain_table(job.review),
         "schema": JOB_SCHEMA,
     }

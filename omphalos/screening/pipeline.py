@@ -19,7 +19,7 @@ from omphalos.catalog import briefing
 from omphalos.catalog.briefing import write_briefing
 from omphalos.catalog.execute import QueryLimits, ask, opened, run_tables
 from omphalos.catalog.files import write_answer
-from omphalos.catalog.query import load_catalog
+from omphalos.catalog.query import Asked, load_catalog
 from omphalos.format import strictjson
 from omphalos.format.errors import ErrorKind, OmphalosError
 from omphalos.screening import reports
@@ -142,14 +142,14 @@ class Resources:
 class Inputs:
     """The inputs of a run as they lie in its folder: specs with paths inside the run, and the parts of registries.
 
-    ``queries`` are full names of the catalog's, which the run answers.
+    ``queries`` are those of the catalog that the run answers.
     """
 
     feed: FeedSpec
     registries: tuple[tuple[RegistrySpec, Mapping[str, Path]], ...]
     truth: Path | None = None
     review: ReviewSpec = field(default_factory=ReviewSpec)
-    queries: tuple[str, ...] = ()
+    queries: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -394,11 +394,11 @@ def _briefing(run: Path, inputs: Inputs, resources: Resources, done: Screening, 
     catalog = load_catalog()
     tables = run_tables(run)
     if queries:
-        needed = sorted({table for name in queries for table in catalog[name].tables})
+        needed = sorted({table for asked in queries for table in catalog[asked.name].tables})
         with opened({name: tables[name] for name in needed if name in tables}, limits) as con:
-            for name in queries:
-                query = catalog[name]
-                values = query.bind({})
+            for asked in queries:
+                query = catalog[asked.name]
+                values = query.bind_typed(dict(asked.values))
                 answer = ask(con, query, values, limits)
                 files = write_answer(run, query, values, "duckdb", answer)
                 done.files += [PayloadFile(file.path, file.role, file.media_type, file.table) for file in files]

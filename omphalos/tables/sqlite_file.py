@@ -1,15 +1,15 @@
 """Write tables into one SQLite file so that the same content gives the same bytes.
 
 Rules of this file: rows come from Parquet files that are in key order already, which the fingerprint proves on the way.
-SQLite has one writer for each file and is bound by the processor, so the tables are written by several workers into
-files of their own in scratch, and the file itself is made in one pass from those: table after table in the order of
-the caller, rows and indexes in their order, then the views, all as the contracts declare. Nothing in it is ever deleted
-or changed, so no page of it was used before, and there is nothing to vacuum. It is written by the SQLite in the ADBC
-wheel, not by the host's.
+SQLite has one writer for each file and is bound by the processor, so the first table, which should be the largest, is
+written into the file itself while other workers write the rest into files of their own in scratch; those follow in the
+order of the caller, rows and indexes in their order, then the views, all as the contracts declare. Nothing in it is
+ever deleted or changed, so no page of it was used before, and there is nothing to vacuum. It is written by the SQLite
+in the ADBC wheel, not by the host's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote as quote_uri
@@ -67,79 +67,78 @@ def write_sqlite(
         FingerprintError: a Parquet file is not in the order of its key, or has a NULL where none may stand.
     """
     stored = [(file, contract) for file, contract in tables if not contract.view]
-    shares = _share([pq.read_metadata(file).num_rows for file, _ in stored], workers)
-    parts = [scratch / f"part-{number}.sqlite" for number in range(len(shares))]
+    parts = [scratch / f"part-{number}.sqlite" for number in range(1, len(stored))]
+    building = scratch / "building.sqlite"
     written: dict[str, TableFile] = {}
+    pool = ThreadPoolExecutor(max_workers=max(1, workers - 1))
     try:
-        with ThreadPoolExecutor(max_workers=max(1, len(shares))) as pool:
-            jobs = [
-                pool.submit(_write_part, part, [stored[i] for i in share])
-                for part, share in zip(parts, shares, strict=True)
-            ]
-            for job in jobs:
-                written |= job.result()
-        holder = {stored[i][1].table: number for number, share in enumerate(shares) for i in share}
-        building = scratch / "building.sqlite"
-        building.unlink(missing_ok=True)
+        jobs: list[Future[TableFile]] = []
+
+        def rest() -> None:
+            for part, (file, contract) in zip(parts, stored[1:], strict=True):
+                jobs.append(pool.submit(_write_table, part, file, contract))
+
+        if workers > 1:
+            rest()
+        for file, contract in stored[:1]:
+            written[contract.table] = _write_table(building, file, contract)
+        if workers <= 1:
+            rest()
         with _connect(building) as lite, lite.cursor() as cursor:
-            for number, part in enumerate(parts):
-                cursor.execute(f"ATTACH {quote(str(part))} AS part{number}")
+            for part, job, (_, contract) in zip(parts, jobs, stored[1:], strict=True):
+                written[contract.table] = job.result()
+                _take_over(cursor, part, contract)
+                part.unlink()
             cursor.execute("BEGIN")
-            for _, contract in stored:
-                name = contract.table
-                for statement in (sqlite_ddl(contract), *index_ddl(contract)):
-                    cursor.execute(statement)
-                # Two tables of one shape with the same indexes: SQLite copies the records of both as they are, in
-                # order, without taking them apart or sorting anything.
-                cursor.execute(f"INSERT INTO main.{name} SELECT * FROM part{holder[name]}.{name}")
             for _, contract in tables:
                 if contract.view:
                     cursor.execute(view_ddl(contract))
             cursor.execute("COMMIT")
         building.rename(path)
     finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+        pool.shutdown(cancel_futures=True)
+        for made in (building, *parts):
+            made.unlink(missing_ok=True)
     return written
 
 
-def _share(rows: list[int], workers: int) -> list[list[int]]:
-    """Return which table goes to which worker: the largest first, each to the one with the fewest rows so far."""
-    shares: list[list[int]] = [[] for _ in range(max(1, min(workers, len(rows))))]
-    held = [0] * len(shares)
-    for i in sorted(range(len(rows)), key=lambda i: (-rows[i], i)):
-        to = held.index(min(held))
-        shares[to].append(i)
-        held[to] += rows[i]
-    return shares
+def _take_over(cursor: Any, part: Path, contract: Contract) -> None:
+    """Copy a table and its indexes out of a file of its own."""
+    name = contract.table
+    cursor.execute(f"ATTACH {quote(str(part))} AS part")
+    cursor.execute("BEGIN")
+    for statement in (sqlite_ddl(contract), *index_ddl(contract)):
+        cursor.execute(statement)
+    # Two tables of one shape with the same indexes: SQLite copies the records of both as they are, in order, without
+    # taking them apart or sorting anything.
+    cursor.execute(f"INSERT INTO main.{name} SELECT * FROM part.{name}")
+    cursor.execute("COMMIT")
+    cursor.execute("DETACH part")
 
 
-def _write_part(part: Path, tables: Sequence[tuple[Path, Contract]]) -> dict[str, TableFile]:
-    """Write tables into a file of their own, in one transaction."""
-    part.unlink(missing_ok=True)
-    written = {}
-    with _connect(part) as lite, lite.cursor() as cursor:
+def _write_table(path: Path, file: Path, contract: Contract) -> TableFile:
+    """Make a SQLite file that holds one table, in one transaction."""
+    path.unlink(missing_ok=True)
+    with _connect(path) as lite, lite.cursor() as cursor:
         cursor.execute("BEGIN")
-        for file, contract in tables:
-            cursor.execute(sqlite_ddl(contract))
-            state = Fingerprint(contract)
-            refused: list[OmphalosError] = []
-            # Without the schema's claim that nothing is NULL: the fingerprint is what refuses a NULL.
-            schema = pa.schema([(field.name, field.type) for field in contract.arrow_schema()])
-            with pq.ParquetFile(file) as source:
-                batches = _remembered(tee(_batches(source, contract, schema), state), refused)
-                try:
-                    reader = pa.RecordBatchReader.from_batches(schema, batches)
-                    cursor.adbc_ingest(contract.table, reader, mode="append")
-                except adbc_driver_manager.Error:
-                    if refused:
-                        raise refused[0] from None
-                    raise
-            for statement in index_ddl(contract):
-                cursor.execute(statement)
-            written[contract.table] = TableFile(state.rows, contract.key, state.digest())
+        cursor.execute(sqlite_ddl(contract))
+        state = Fingerprint(contract)
+        refused: list[OmphalosError] = []
+        # Without the schema's claim that nothing is NULL: the fingerprint is what refuses a NULL.
+        schema = pa.schema([(field.name, field.type) for field in contract.arrow_schema()])
+        with pq.ParquetFile(file) as source:
+            batches = _remembered(tee(_batches(source, contract, schema), state), refused)
+            try:
+                reader = pa.RecordBatchReader.from_batches(schema, batches)
+                cursor.adbc_ingest(contract.table, reader, mode="append")
+            except adbc_driver_manager.Error:
+                if refused:
+                    raise refused[0] from None
+                raise
+        for statement in index_ddl(contract):
+            cursor.execute(statement)
         cursor.execute("COMMIT")
-    return written
+    return TableFile(state.rows, contract.key, state.digest())
 
 
 def _remembered(batches: Iterable[Any], refused: list[OmphalosError]) -> Iterator[Any]:

@@ -195,6 +195,24 @@ def test_an_answer_is_recorded(call: Call, store: Path, first: str) -> None:
     assert first == asked.document["run_id"]
 
 
+def test_an_answer_outlives_the_run_it_was_asked_of(call: Call, store: Path, first: str) -> None:
+    """A recorded answer binds its parent by digest and does not keep it: verify says so, and certify needs it."""
+    name = call("sql", "run", "flags_raised", "--run", first, "--record", "--json").document["recorded"]
+    assert "is not in this store" not in call("verify", name).err
+
+    (held,) = [ref for ref in (store / "refs" / "runs").iterdir() if ref.name == first]
+    assert 0 == call("ref", "delete", f"refs/runs/{first}", "--old", held.read_text().strip()).code
+    assert 0 == call("gc", "--free").code
+
+    verified = call("verify", name)
+    assert 0 == verified.code
+    assert f"the run {first}, of which the query was asked, is not in this store" in verified.err
+    for argv in (["certify", name], ["sql", "run", "workload", "--run", name]):
+        said = call(*argv, "--json")
+        assert 3 == said.code
+        assert "is not in this store" in said.out + said.err
+
+
 def test_two_runs_are_compared(call: Call, store: Path, first: str) -> None:
     """The lists of two runs are compared by name on both engines; without the other run there is a hint."""
     for engine in ("duckdb", "sqlite"):

@@ -255,13 +255,50 @@ def test_the_queries_of_a_job_are_found_and_sorted() -> None:
     """Short names become full ones, in order of name, so that two spellings are one plan."""
     text = 'name = "x"\nqueries = ["workload", "briefing/flags_raised"]\n[synthetic]\n'
     job = parse_job(text.encode(), base=PurePath())
-    assert ("briefing/flags_raised", "review/workload") == job.queries
+    assert ["briefing/flags_raised", "review/workload"] == [asked.name for asked in job.queries]
     assert normalized(job)["queries"] == ["briefing/flags_raised", "review/workload"]
+
+
+def test_a_job_gives_the_parameters_of_a_query() -> None:
+    """Values that differ from the defaults stand in the plan; a job that spells the defaults out is the same plan."""
+    text = """name = "x"
+[[queries]]
+name = "next_items"
+params = {band = "high", top = 20}
+[[queries]]
+name = "review/workload"
+[[queries]]
+name = "items_of_party"
+params = {party = "P1"}
+[synthetic]
+"""
+    asked = normalized(parse_job(text.encode(), base=PurePath()))["queries"]
+    assert asked == [
+        {"name": "review/items_of_party", "params": {"party": "P1"}},
+        {"name": "review/next_items", "params": {"band": "high"}},
+        "review/workload",
+    ]
+    again = parse_job(b'name = "x"\nsynthetic = {}\n', base=PurePath(), overrides=['queries=["next_items"]'])
+    spelled = parse_job(
+        b'name = "x"\nqueries = [{name = "next_items", params = {top = 20, band = ""}}]\n[synthetic]\n', base=PurePath()
+    )
+    assert normalized(again)["queries"] == normalized(spelled)["queries"] == ["review/next_items"]
 
 
 @pytest.mark.parametrize(
     ("queries", "says"),
     [
+        ('[{name = "next_items", params = {top = "5"}}]', "top of query review/next_items must be a whole number"),
+        ('[{name = "next_items", params = {top = true}}]', "must be a whole number"),
+        ('[{name = "next_items", params = {band = 5}}]', "must be a text"),
+        ('[{name = "next_items", params = {top = 0}}]', "must lie between 1 and 10000"),
+        ('[{name = "next_items", params = {top = -1}}]', "queries.0.params.top must lie between 0"),
+        ('[{name = "next_items", params = {band = "higher"}}]', "must be one of"),
+        ('[{name = "next_items", params = {bands = "high"}}]', "has no parameter bands"),
+        ('[{name = "next_items", params = ["high"]}]', "queries.0.params is not a table"),
+        ('[{name = "next_items", parameters = {}}]', "unknown key queries.0.parameters"),
+        ("[{params = {}}]", "queries.0.name is missing"),
+        ("[5]", "must be a list of texts or of tables"),
         ('["workloads"]', "no query 'workloads'"),
         ('["items_of_party"]', "needs the parameter party"),
         ('["list_churn"]', "compares two runs"),
