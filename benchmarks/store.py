@@ -389,7 +389,8 @@ class Bench:
 
     def large(self) -> None:
         """Measure W2."""
-        gone(*self.root.iterdir())
+        gone(self.root)
+        self.root.mkdir()
         source, copy = self.root / "w2", self.root / "copy"
         source.mkdir()
         with (source / "big").open("wb") as stream:
