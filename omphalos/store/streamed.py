@@ -30,12 +30,15 @@ from omphalos.store.sources import (
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from hashlib import _Hash as Hash
+    from queue import SimpleQueue
+    from threading import Event
 
     from omphalos.store.durable import Incoming
     from omphalos.store.objects import ObjectStore
 
 COPY_ABOVE: Final = BUFFER_BYTES  # smaller files are read whole, and not written if they are there
-_WINDOW: Final = 8 << 20
+_WINDOW: Final = 1 << 20  # what was just copied is still in the processor's cache when it is hashed
+_SYNC_BYTES: Final = 8 << 20
 _HASH_BYTES: Final = 1 << 20
 # What sendfile says where it cannot be had for these two files; EIO, where either may be to blame.
 _NO_COPY: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW, errno.EIO})
@@ -105,6 +108,8 @@ def put_copy(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> Sto
         StoreFull, StoreReadOnly, StoreIOError: the store cannot be written.
     """
     from concurrent.futures import ThreadPoolExecutor
+    from queue import SimpleQueue
+    from threading import Event
 
     before = os.fstat(fd)
     if not stat.S_ISREG(before.st_mode):
@@ -114,20 +119,27 @@ def put_copy(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> Sto
     with objects.batch(), translated("storing a file"):
         objects.begin()
         with objects.loose.incoming() as incoming, ThreadPoolExecutor(1) as beside:
-            ahead = beside.submit(_copy, incoming, fd, 0, before.st_size, name)
-            while at < before.st_size:
-                start, end = at, ahead.result()
-                if end < before.st_size:
-                    ahead = beside.submit(_copy, incoming, fd, end, before.st_size, name)
-                while at < end:
-                    got = os.preadv(incoming.fd, [buffer[: end - at]], at)
-                    if not got:
-                        raise OSError(errno.EIO, os.strerror(errno.EIO))  # somebody cut the copy
-                    blake.update(buffer[:got])
-                    if sha is not None:
-                        sha.update(buffer[:got])
-                    at += got
-                incoming.start_sync(start, end - start)
+            done, stop, begun = SimpleQueue[int](), Event(), 0
+            copying = beside.submit(_copy, incoming, fd, before.st_size, name, done, stop)
+            try:
+                while at < before.st_size:
+                    end = done.get()
+                    if end < 0:
+                        copying.result()
+                        raise AssertionError("a copy that ended early says why")
+                    while at < end:
+                        got = os.preadv(incoming.fd, [buffer[: end - at]], at)
+                        if not got:
+                            raise OSError(errno.EIO, os.strerror(errno.EIO))  # somebody cut the copy
+                        blake.update(buffer[:got])
+                        if sha is not None:
+                            sha.update(buffer[:got])
+                        at += got
+                    if at - begun >= _SYNC_BYTES:
+                        incoming.start_sync(begun, at - begun)
+                        begun = at
+            finally:
+                stop.set()
             if not unchanged(before, os.fstat(fd)):
                 raise SourceChanged(name)
             oid = ObjectId(blake.digest())
@@ -136,27 +148,36 @@ def put_copy(objects: "ObjectStore", fd: int, name: str, *, sha256: bool) -> Sto
     return StoredFile(oid, at, sha.digest() if sha is not None else b"")
 
 
-def _copy(incoming: "Incoming", fd: int, at: int, size: int, name: str) -> int:
-    """Append one window of an open file to a copy of what is before it; return where the window ends."""
-    end = min(at + _WINDOW, size)
-    while at < end:
+def _copy(incoming: "Incoming", fd: int, size: int, name: str, done: "SimpleQueue[int]", stop: "Event") -> None:
+    """Copy an open file, telling how far it is after each window, and -1 at the end, however it ends."""
+    at = 0
+    try:
+        while at < size and not stop.is_set():
+            end = min(at + _WINDOW, size)
+            while at < end:
+                at += _copy_some(incoming, fd, at, end, name)
+            done.put(at)
+    finally:
+        done.put(-1)
+
+
+def _copy_some(incoming: "Incoming", fd: int, at: int, end: int, name: str) -> int:
+    try:
+        got = incoming.copy(fd, at, end - at)
+    except OSError as problem:
+        if problem.errno not in _NO_COPY:
+            raise
         try:
-            got = incoming.copy(fd, at, end - at)
-        except OSError as problem:
-            if problem.errno not in _NO_COPY:
-                raise
-            try:
-                data = os.pread(fd, min(_HASH_BYTES, end - at), at)
-            except OSError as unread:
-                raise SourceUnreadable(name, unread) from unread
-            if problem.errno == errno.EIO:
-                raise  # the source can be read, so it was not that
-            incoming.write(data)
-            got = len(data)
-        if not got:
-            raise SourceChanged(name)
-        at += got
-    return end
+            data = os.pread(fd, min(_HASH_BYTES, end - at), at)
+        except OSError as unread:
+            raise SourceUnreadable(name, unread) from unread
+        if problem.errno == errno.EIO:
+            raise  # the source can be read, so it was not that
+        incoming.write(data)
+        got = len(data)
+    if not got:
+        raise SourceChanged(name)
+    return got
 
 
 def _sha256() -> "Hash":
