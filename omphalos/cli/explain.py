@@ -51,6 +51,7 @@ def told(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{recorded['band'].upper()} {recorded['score_bp']}: {escape(party['name'])} "
         f"may be {escape(entity['name'])} (rank {recorded['match_rank']} of the party's entities)",
+        *_held(found),
         "",
         f"party       {party['party_id']}  {escape(party['name'])}",
         *_forms(party),
@@ -89,6 +90,16 @@ def told(found: dict[str, Any]) -> list[str]:
         *(f"  {text}" for text in found["not_checked"]),
     ]
     return [*lines, *_again(found)]
+
+
+def _held(found: dict[str, Any]) -> list[str]:
+    """Return a line that says why the band is below that of the score, where it is."""
+    score, limits = found["recorded"]["score_bp"], found["thresholds"]
+    band = "high" if score >= limits["high_bp"] else "medium" if score >= limits["medium_bp"] else "low"
+    if band == found["recorded"]["band"] or found["recorded"]["band"] == "high":  # an identifier gives the band high
+        return []
+    kind = "a weak alias" if found["name"]["name_kind"] == "weak" else "one word that a vessel or aircraft is called by"
+    return [f"the score is that of the band {band}, but the name is {kind}, which says little by itself"]
 
 
 def _forms(form: dict[str, Any]) -> list[str]:

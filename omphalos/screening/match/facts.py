@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, ClassVar, Final
 
 from omphalos.format.errors import ErrorKind, OmphalosError
+from omphalos.screening.match.formula import band_sql
 from omphalos.screening.match.integers import FULL
 from omphalos.screening.match.params import MatchParams
 
@@ -240,24 +241,30 @@ def weigh_facts(con: Any, params: MatchParams, facts: FactParams) -> None:
                        least({params.threshold_bp}, coalesce(f.fact_bp, m.score_bp)))::BIGINT AS score_bp,
                    {joined.format("reasons", "codes")} AS reasons,
                    {joined.format("against", "codes_against")} AS against),
-               coalesce(f.identified, false) AS identified
+               coalesce(f.identified, false) AS identified,
+               coalesce(f.fact_bp > m.score_bp, false) OR m.match_rank = 0 AS raised
         FROM party_matches m JOIN fact_codes c USING (party_id, entity_id)
         LEFT JOIN fact_pairs f USING (party_id, entity_id)""")
+    by_score = band_sql(params)
     # Ranks change only for parties that have a fact; the others keep every byte.
     con.execute(f"""
         CREATE OR REPLACE TABLE party_matches AS
         WITH merged AS (
-            SELECT *, false AS identified FROM party_matches ANTI JOIN fact_codes USING (party_id, entity_id)
+            SELECT *, false AS identified, false AS raised
+            FROM party_matches ANTI JOIN fact_codes USING (party_id, entity_id)
             UNION ALL BY NAME SELECT * FROM fact_scored),
         touched AS (SELECT DISTINCT party_id AS touched_id FROM fact_codes)
-        SELECT m.* EXCLUDE (identified, before) REPLACE (
+        SELECT m.* EXCLUDE (identified, raised, before) REPLACE (
                    CASE WHEN t.touched_id IS NULL THEN match_rank
                         ELSE row_number() OVER (PARTITION BY m.party_id
                                                 ORDER BY m.score_bp DESC, before, m.entity_id)
                         END::BIGINT AS match_rank,
                    CASE WHEN t.touched_id IS NULL THEN band
-                        WHEN identified OR score_bp >= {params.high_bp} THEN 'high'
-                        WHEN score_bp >= {params.medium_bp} THEN 'medium' ELSE 'low' END AS band)
+                        WHEN identified THEN 'high'
+                        WHEN raised THEN {by_score}
+                        -- A pair of names stays in the band that its names may reach, unless a fact is worth more.
+                        WHEN band = 'low' OR {by_score} = 'low' THEN 'low'
+                        WHEN band = 'medium' THEN 'medium' ELSE {by_score} END AS band)
         FROM (SELECT *, CASE WHEN match_rank = 0 THEN {1 << 40} ELSE match_rank END AS before FROM merged) m
         LEFT JOIN touched t ON t.touched_id = m.party_id
         ORDER BY m.party_id, m.entity_id""")

@@ -1,4 +1,4 @@
-"""The formula of a score: which features are weighed, and what is added and taken off after them.
+"""The formula of a score and its band: which features are weighed, and what is added and taken off after them.
 
 Rules of this file: it is the one place that holds the formula. `score` makes SQL and array arithmetic of it, and the
 explanation of a match (`review.arithmetic`) redoes it from the recorded row; weights come from ``weights.toml``.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from omphalos.screening.match.integers import FULL
-from omphalos.screening.match.params import Weights
+from omphalos.screening.match.params import MatchParams, Weights
 
 FEATURES: Final = ("full", "text", "token_party", "token_name", "token_better", "evidence", "evidence_wide")
 """The weighed features, each by the name of its weight."""
@@ -67,3 +67,23 @@ def score_sql(weights: Weights) -> str:
         f" + CASE WHEN {one.condition} THEN {getattr(weights, one.weight)} ELSE 0 END" for one in QUALIFIERS
     )
     return f"greatest(0, least({FULL}, base_bp * {weights.scale_bp} // {FULL}{steps}))"
+
+
+def band_sql(params: MatchParams) -> str:
+    """Return the SQL of the band of ``score_bp``, wherever the score comes from."""
+    high, medium = params.high_bp, params.medium_bp
+    return f"CASE WHEN score_bp >= {high} THEN 'high' WHEN score_bp >= {medium} THEN 'medium' ELSE 'low' END"
+
+
+def name_band_sql(params: MatchParams) -> str:
+    """Return the SQL of the band of a pair that its names connect, over the columns of a scored pair.
+
+    An equal name says little where the publisher calls the alias weak, and less where it is the one word that a vessel
+    or aircraft is called by: the first is at most medium and the second low. The score is not touched, so the order
+    among them stays. After OFAC's guidance on weak aliases, which it does not expect to be screened for by themselves.
+    """
+    medium = params.medium_bp
+    return (
+        f"CASE WHEN craft AND one_word THEN 'low' "
+        f"WHEN name_kind = 'weak' AND score_bp >= {medium} THEN 'medium' ELSE {band_sql(params)} END"
+    )

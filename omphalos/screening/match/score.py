@@ -22,7 +22,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from omphalos.screening.match.candidates import FORM_CHARS, THREADS
-from omphalos.screening.match.formula import mean_bp, score_sql
+from omphalos.screening.match.formula import mean_bp, name_band_sql, score_sql
 from omphalos.screening.match.integers import FULL, Ints, in_order, texts, whole
 from omphalos.screening.match.params import MatchParams, Weights, load_weights
 from omphalos.screening.match.reasons import codes_sql
@@ -172,6 +172,7 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
         CREATE OR REPLACE TABLE party_matches AS
         WITH pairs AS (
             SELECT m.*, n.entity_id, n.name_no, n.name_kind, n.name AS matched_name, n.craft, n.person,
+                   instr(n.core_form, ' ') = 0 AS one_word,
                    p.legal_forms <> '' AS party_has_form,
                    p.full_form = n.full_form AS equal_full, n.tail AS name_tail, p.low OR n.low AS low,
                    p.legal_forms <> n.legal_forms AS legal_differs,
@@ -191,15 +192,19 @@ def _make_matches(con: Con, params: MatchParams, weights: Weights) -> None:
         scored AS (
             SELECT *, {score_sql(weights)} AS score_bp
             FROM placed),
+        banded AS (
+            SELECT *, {name_band_sql(params)} AS band
+            FROM scored WHERE score_bp >= {params.threshold_bp}),
         best AS (
-            SELECT * FROM scored WHERE score_bp >= {params.threshold_bp}
-            QUALIFY row_number() OVER (PARTITION BY party_id, entity_id
-                                       ORDER BY score_bp DESC, full_bp DESC, name_no, behind, form_no) = 1)
+            SELECT * FROM banded
+            QUALIFY row_number() OVER (
+                PARTITION BY party_id, entity_id
+                ORDER BY CASE band WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
+                         score_bp DESC, full_bp DESC, name_no, behind, form_no) = 1)
         SELECT party_id, entity_id, name_no::BIGINT AS name_no, matched_name, name_kind, score_bp::BIGINT AS score_bp,
                row_number() OVER (PARTITION BY party_id
                                   ORDER BY score_bp DESC, full_bp DESC, entity_id)::BIGINT AS match_rank,
-               CASE WHEN score_bp >= {params.high_bp} THEN 'high'
-                    WHEN score_bp >= {params.medium_bp} THEN 'medium' ELSE 'low' END AS band,
+               band,
                {codes_sql()} AS reasons, {codes_sql(against_only=True)} AS against, country_relation,
                full_bp, core_bp, joined_bp, party_token_bp, name_token_bp, evidence_bp, evidence_wide_bp,
                base_bp

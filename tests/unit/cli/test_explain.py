@@ -88,3 +88,18 @@ def test_control_characters_are_escaped(call: Call, head: dict[str, str]) -> Non
     lines = told(document)
     assert all(line.isprintable() for line in lines)
     assert any("A\\x1b[2J\\u202eB\\x0a" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("band", "kind", "said"),
+    [("medium", "weak", "a weak alias"), ("low", "primary", "one word"), ("high", "primary", "")],
+)
+def test_a_band_below_that_of_the_score_is_explained(
+    call: Call, head: dict[str, str], band: str, kind: str, said: str
+) -> None:
+    """Where a kind of name keeps a pair out of the band of its score, a line says which; elsewhere none does."""
+    found = call("explain", "latest", head["party_id"], head["entity_id"], "--json").document
+    found["recorded"] |= {"score_bp": 9500, "band": band}
+    found["name"]["name_kind"] = kind
+    line = told(found)[1]
+    assert line == "" if not said else said in line

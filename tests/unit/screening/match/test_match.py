@@ -148,6 +148,14 @@ def test_a_weak_alias_costs_and_is_named(one_name):
     weak = one_name("Zarvand Petrokimya", "Zarvand Petrokimya", kind="weak").one()
     assert strong["score_bp"] - weak["score_bp"] == 300
     assert weak["against"] == "WEAK_ALIAS"
+    assert (strong["band"], weak["band"], weak["score_bp"]) == ("high", "medium", 9500)
+
+
+def test_a_name_that_reaches_a_band_goes_before_one_that_may_not(match, world):
+    """An equal weak alias does not hide a nearly equal name that is worth the band high by itself."""
+    entity = world("t:1", [("primary", "Petrokimya Zarvand"), ("weak", "Zarvand Petrokimya")])
+    row = match(["Zarvand Petrokimya"], [entity]).one()
+    assert (row["band"], row["matched_name"]) == ("high", "Petrokimya Zarvand")
 
 
 def test_a_vessel_is_not_a_party(one_name):
@@ -155,7 +163,8 @@ def test_a_vessel_is_not_a_party(one_name):
     assert one_name("Felicita", "Felicity", LOOSE, entity_type="vessel").rows == []
     equal = one_name("Felicity", "Felicity", entity_type="vessel").one()
     assert equal["against"] == "TYPE_MISMATCH"
-    assert equal["score_bp"] == 8300
+    assert (equal["score_bp"], equal["band"]) == (8300, "low")
+    assert one_name("Felicity Star", "Felicity Star", entity_type="vessel").one()["band"] == "medium"
     assert one_name("Felicity Star", "Felicity Sta", LOOSE, entity_type="vessel").one()["against"] == "TYPE_MISMATCH"
 
 
