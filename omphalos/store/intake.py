@@ -24,7 +24,6 @@ from omphalos.store.statcache import Row, Rows
 
 _CHUNK_BYTES: Final = 2 * 1024 * 1024
 Judge = Callable[[Folder, set[int]], None]
-Known = dict[int, Rows | None]
 
 
 def put_folder(objects: ObjectStore, directory: Path, judge: Judge) -> tuple[ObjectId, int]:

@@ -13,8 +13,7 @@ from omphalos.screening.match.facts import OWNERSHIP_LINK, FactParams, Ownership
 from omphalos.screening.normalize.legal_forms import name_forms
 from omphalos.screening.normalize.mapping import map_distinct
 
-# Which way a relation points: up, to who stands behind the entity, or down, to what it holds.
-UP: Final = ("linked-to", "owned-by", "directed-by")
+# What points down, to what an entity holds, is turned so that it points up, to who stands behind the entity.
 DOWN: Final = {"owns": "owned-by", "directs": "directed-by"}
 _LINKS: Final = pa.schema(
     [

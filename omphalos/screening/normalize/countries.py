@@ -96,11 +96,6 @@ def country_code(text: str) -> str | None:
     return None
 
 
-def is_known_unresolved(text: str) -> bool:
-    """Say whether ``text`` is a word the table knows and leaves without a code on purpose."""
-    return fold(text) in _TABLE.refused_codes or _key(text) in _TABLE.refused_names
-
-
 def _lookup(text: str) -> str | None:
     folded = fold(text)
     if not folded:

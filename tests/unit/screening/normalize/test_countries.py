@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from omphalos.screening.normalize.countries import COUNTRY_CODES, country_code, is_known_unresolved
+from omphalos.screening.normalize.countries import COUNTRY_CODES, country_code
 
 DATA = tomllib.loads(files("omphalos.screening.normalize").joinpath("countries.toml").read_text(encoding="utf-8"))
 
@@ -71,11 +71,3 @@ def test_spellings_of_customs_and_lists(word: str, code: str) -> None:
 def test_what_names_no_single_country_resolves_to_none(word: str) -> None:
     """Dissolved states, contradictions and unknown words are never guessed."""
     assert country_code(word) is None
-
-
-def test_known_words_without_a_code_are_told_from_unknown_ones() -> None:
-    """A word the table refuses on purpose is known; a word it never heard of is not."""
-    assert is_known_unresolved("former SOVIET UNION")
-    assert is_known_unresolved("ZZ")
-    assert not is_known_unresolved("Atlantis")
-    assert not is_known_unresolved("France")
