@@ -42,7 +42,7 @@ from omphalos.screening.review.evidence import write_evidence
 from omphalos.screening.review.table import QUEUE_SQL
 from omphalos.tables.check import duplicates, is_in_key_order, quote, violations
 from omphalos.tables.contract import Contract, load_contract
-from omphalos.tables.sqlite_file import write_sqlite
+from omphalos.tables.sqlite_file import SqliteFile
 from omphalos.tables.write import TableFile, write_csv, write_parquet
 from omphalos.warehouse.marts import Limits, write_marts
 
@@ -360,17 +360,22 @@ def _warehouse(run: Path, work: Path, resources: Resources, done: Screening) -> 
 
     The engine of the screening is closed by now, so that the two never hold memory at the same time.
     """
-    scratch = work / "warehouse"
+    scratch, beside = work / "warehouse", work / "sqlite"
     scratch.mkdir()
-    built, marts = write_marts(run, scratch, Limits(resources.threads, resources.memory_limit))
-    done.summary["warehouse_warnings"] = len(built.warnings)
-    done.files += [PayloadFile(mart.path, mart.role, mart.media_type, mart.table) for mart in marts]
+    beside.mkdir()
     places = {Path(file.path).stem: file.path for file in done.files if file.media_type == PARQUET}
-    tables = [*WAREHOUSE_TABLES, *(Path(mart.path).stem for mart in marts if mart.role == "mart")]
+    pairs = [(run / places[table], load_contract(table)) for table in WAREHOUSE_TABLES]
     path = "warehouse/warehouse.sqlite"
     (run / "warehouse").mkdir()
-    pairs = [(run / places[table], load_contract(table)) for table in tables]
-    written = write_sqlite(pairs, run / path, scratch, workers=resources.threads)
+    with SqliteFile(beside, workers=resources.threads) as lite:
+        lite.add(pairs)  # SQLite is bound by one processor at a time, and the marts take what is left
+        built, marts = write_marts(run, scratch, Limits(resources.threads, resources.memory_limit))
+        more = [(run / mart.path, load_contract(Path(mart.path).stem)) for mart in marts if mart.role == "mart"]
+        lite.add(more)
+        written = lite.finish(run / path)
+    pairs += more
+    done.summary["warehouse_warnings"] = len(built.warnings)
+    done.files += [PayloadFile(mart.path, mart.role, mart.media_type, mart.table) for mart in marts]
     tables_of_run = {Path(file.path).stem: file.table for file in done.files if file.media_type == PARQUET}
     for file, contract in pairs:
         recorded = tables_of_run[contract.table]

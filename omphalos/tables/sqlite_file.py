@@ -11,7 +11,8 @@ in the ADBC wheel, not by the host's.
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from threading import Event
+from typing import Any, Final, Self
 from urllib.parse import quote as quote_uri
 
 import adbc_driver_manager
@@ -53,53 +54,74 @@ def view_ddl(contract: Contract) -> str:
 def write_sqlite(
     tables: Sequence[tuple[Path, Contract]], path: Path, scratch: Path, *, workers: int = 2
 ) -> dict[str, TableFile]:
-    """Write tables, in the given order, into one SQLite file; return what each table holds.
+    """Write tables, in the given order, into one SQLite file; return what each table holds. See `SqliteFile`."""
+    with SqliteFile(scratch, workers=workers) as lite:
+        lite.add(tables)
+        return lite.finish(path)
 
-    A table whose contract has a ``view`` is not written: the view is, and it is not among what is returned.
+
+class SqliteFile:
+    """One SQLite file in the making: tables are written from the moment they are added, while other work goes on.
+
+    What is not finished leaves nothing behind.
 
     Args:
-        tables: the Parquet file of each table, in key order, and its contract.
-        path: the file to make; it must not exist.
         scratch: a folder for the intermediate files.
         workers: how many tables may be written at a time; it changes no byte.
-
-    Raises:
-        FingerprintError: a Parquet file is not in the order of its key, or has a NULL where none may stand.
     """
-    stored = [(file, contract) for file, contract in tables if not contract.view]
-    parts = [scratch / f"part-{number}.sqlite" for number in range(1, len(stored))]
-    building = scratch / "building.sqlite"
-    written: dict[str, TableFile] = {}
-    pool = ThreadPoolExecutor(max_workers=max(1, workers - 1))
-    try:
-        jobs: list[Future[TableFile]] = []
 
-        def rest() -> None:
-            for part, (file, contract) in zip(parts, stored[1:], strict=True):
-                jobs.append(pool.submit(_write_table, part, file, contract))
+    def __init__(self, scratch: Path, *, workers: int = 2) -> None:
+        self._scratch = scratch
+        self._building = scratch / "building.sqlite"
+        self._tables: list[Contract] = []
+        self._parts: list[tuple[Path, Contract, Future[TableFile]]] = []
+        self._pool = ThreadPoolExecutor(max_workers=max(1, workers))
+        self._stop = Event()
 
-        if workers > 1:
-            rest()
-        for file, contract in stored[:1]:
-            written[contract.table] = _write_table(building, file, contract)
-        if workers <= 1:
-            rest()
-        with _connect(building) as lite, lite.cursor() as cursor:
-            for part, job, (_, contract) in zip(parts, jobs, stored[1:], strict=True):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+        for part, _, _ in self._parts:
+            part.unlink(missing_ok=True)
+        self._building.unlink(missing_ok=True)
+
+    def add(self, tables: Iterable[tuple[Path, Contract]]) -> None:
+        """Begin to write tables: the Parquet file of each, in key order, and its contract; the largest should be first.
+
+        A table whose contract has a ``view`` is not written: the view is.
+        """
+        for file, contract in tables:
+            self._tables.append(contract)
+            if not contract.view:
+                part = self._scratch / f"part-{len(self._parts)}.sqlite" if self._parts else self._building
+                job = self._pool.submit(_write_table, part, file, contract, self._stop)
+                self._parts.append((part, contract, job))
+
+    def finish(self, path: Path) -> dict[str, TableFile]:
+        """Put everything into the file ``path``, which must not exist; return what each table holds, views left out.
+
+        Raises:
+            FingerprintError: a Parquet file is not in the order of its key, or has a NULL where none may stand.
+        """
+        written: dict[str, TableFile] = {}
+        if self._parts:
+            self._parts[0][2].result()  # until then the file is another's
+        with _connect(self._building) as lite, lite.cursor() as cursor:
+            for part, contract, job in self._parts:
                 written[contract.table] = job.result()
-                _take_over(cursor, part, contract)
-                part.unlink()
+                if part != self._building:
+                    _take_over(cursor, part, contract)
+                    part.unlink()
             cursor.execute("BEGIN")
-            for _, contract in tables:
+            for contract in self._tables:
                 if contract.view:
                     cursor.execute(view_ddl(contract))
             cursor.execute("COMMIT")
-        building.rename(path)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for made in (building, *parts):
-            made.unlink(missing_ok=True)
-    return written
+        self._building.rename(path)
+        return written
 
 
 def _take_over(cursor: Any, part: Path, contract: Contract) -> None:
@@ -116,8 +138,8 @@ def _take_over(cursor: Any, part: Path, contract: Contract) -> None:
     cursor.execute("DETACH part")
 
 
-def _write_table(path: Path, file: Path, contract: Contract) -> TableFile:
-    """Make a SQLite file that holds one table, in one transaction."""
+def _write_table(path: Path, file: Path, contract: Contract, stop: Event) -> TableFile:
+    """Make a SQLite file that holds one table, in one transaction; give up when ``stop`` is set."""
     path.unlink(missing_ok=True)
     with _connect(path) as lite, lite.cursor() as cursor:
         cursor.execute("BEGIN")
@@ -127,7 +149,7 @@ def _write_table(path: Path, file: Path, contract: Contract) -> TableFile:
         # Without the schema's claim that nothing is NULL: the fingerprint is what refuses a NULL.
         schema = pa.schema([(field.name, field.type) for field in contract.arrow_schema()])
         with pq.ParquetFile(file) as source:
-            batches = _remembered(tee(_batches(source, contract, schema), state), refused)
+            batches = _remembered(tee(_batches(source, contract, schema, stop), state), refused)
             try:
                 reader = pa.RecordBatchReader.from_batches(schema, batches)
                 cursor.adbc_ingest(contract.table, reader, mode="append")
@@ -150,8 +172,10 @@ def _remembered(batches: Iterable[Any], refused: list[OmphalosError]) -> Iterato
         raise
 
 
-def _batches(source: Any, contract: Contract, schema: Any) -> Iterator[Any]:
+def _batches(source: Any, contract: Contract, schema: Any, stop: Event) -> Iterator[Any]:
     for batch in source.iter_batches(batch_size=BATCH, columns=list(contract.names)):
+        if stop.is_set():
+            raise InterruptedError("the file is not wanted any more")
         yield batch.select(contract.names).cast(schema)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from omphalos.tables.contract import ContractError, parse_contract
 from omphalos.tables.fingerprint import FingerprintError, fingerprint
-from omphalos.tables.sqlite_file import sqlite_ddl, write_sqlite
+from omphalos.tables.sqlite_file import SqliteFile, sqlite_ddl, write_sqlite
 from omphalos.tables.write import read_batches, write_parquet
 
 PEOPLE = """
@@ -143,3 +143,14 @@ def test_a_contract_with_a_wrong_index_is_refused(old: str, new: str, says: str)
     assert old in PEOPLE
     with pytest.raises(ContractError, match=says):
         parse_contract(PEOPLE.replace(old, new), where="people")
+
+
+def test_a_file_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    """A file that is not finished ends the writing of the tables that were begun, and nothing of it stays."""
+    place = tmp_path / "place"
+    place.mkdir()
+    tables = files(tmp_path / "in")
+    with SqliteFile(place, workers=1) as lite:
+        lite.add(tables)  # type: ignore[arg-type]  # pairs of path and contract
+    assert list(place.iterdir()) == []
+    assert all(job.cancelled() or job.exception() is not None for _, _, job in lite._parts)
