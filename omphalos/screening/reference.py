@@ -10,6 +10,7 @@ from typing import Any, Final
 from omphalos.screening.job import FeedSpec, RegistrySpec
 
 SCALES: Final = {"small": (500, 100), "full": (100_000, 5_000)}
+PACKETS: Final = {"small": 8, "full": 20}  # of evidence; the small run travels with the checkout
 SOURCE: Final = "synthetic"
 PART: Final = "list"
 SEED: Final = 1
@@ -46,7 +47,8 @@ def reference_table(scale: str = "full") -> dict[str, Any]:
     shipments, entities = SCALES[scale]
     name = "reference" if scale == "full" else f"reference-{scale}"
     synthetic = {"seed": SEED, "shipments": shipments, "entities": entities}
-    return {"name": name, "queries": list(QUERIES), "synthetic": synthetic}
+    review = {"evidence": PACKETS[scale]}
+    return {"name": name, "queries": list(QUERIES), "synthetic": synthetic, "review": review}
 
 
 def reference_specs() -> tuple[FeedSpec, tuple[RegistrySpec, ...]]:
