@@ -443,7 +443,7 @@ def main() -> None:
     parser.add_argument("--million", action="store_true", help="measure growth instead")
     options = parser.parse_args()
     if options.peer_repeat is None:
-        options.peer_repeat = options.repeat
+        options.peer_repeat = 0 if options.bars else options.repeat
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with contextlib.ExitStack() as stack:
         folders = options.folders or [Path(stack.enter_context(tempfile.TemporaryDirectory()))]

@@ -39,11 +39,10 @@ with
 pairs as (
 
     select
-        coalesce(registry.entity_id, before_registry.entity_id) as entity_id,
-        coalesce(registry.source, before_registry.source) as source,
+        registry.entity_id,
+        registry.source,
         case
             when before_registry.entity_id is null then 'added'
-            when registry.entity_id is null then 'removed'
             when registry.record_hash <> before_registry.record_hash then 'changed'
             else ''
         end as change,
@@ -52,7 +51,21 @@ pairs as (
         before_registry.programs as before_programs,
         registry.programs as after_programs
     from registry
-    full outer join before_registry on registry.entity_id = before_registry.entity_id
+    left join before_registry on registry.entity_id = before_registry.entity_id
+
+    union all
+
+    select
+        before_registry.entity_id,
+        before_registry.source,
+        'removed' as change,
+        before_registry.name as before_name,
+        null as after_name,
+        before_registry.programs as before_programs,
+        null as after_programs
+    from before_registry
+    left join registry on before_registry.entity_id = registry.entity_id
+    where registry.entity_id is null
 
 )
 

@@ -20,11 +20,21 @@ with
 pairs as (
 
     select
-        coalesce(registry.source, before_registry.source) as source,
+        registry.source,
         before_registry.record_hash as before_hash,
         registry.record_hash as after_hash
     from registry
-    full outer join before_registry on registry.entity_id = before_registry.entity_id
+    left join before_registry on registry.entity_id = before_registry.entity_id
+
+    union all
+
+    select
+        before_registry.source,
+        before_registry.record_hash as before_hash,
+        null as after_hash
+    from before_registry
+    left join registry on before_registry.entity_id = registry.entity_id
+    where registry.entity_id is null
 
 )
 

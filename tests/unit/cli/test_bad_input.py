@@ -251,6 +251,7 @@ def test_a_disk_that_refuses(
         raise OSError(number, "refused")
 
     monkeypatch.setattr(durable.Disk, "write", write)
+    monkeypatch.setattr(durable.Disk, "copy", write)
     said = call("run", "job.toml", "--json")
     assert said.failure["id"] == identifier
     assert said.code == (3 if number == 5 else 2)

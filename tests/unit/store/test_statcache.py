@@ -34,15 +34,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the names of the source files that were read."""
     seen: list[str] = []
-    real = os.read
+    real, send = os.read, os.sendfile
 
-    def read(fd: int, count: int) -> bytes:
+    def note(fd: int) -> None:
         name = Path(f"/proc/self/fd/{fd}").readlink().name
         if len(name) < 4:
             seen.append(name)
+
+    def read(fd: int, count: int) -> bytes:
+        note(fd)
         return real(fd, count)
 
+    def sendfile(out: int, fd: int, offset: int | None, count: int) -> int:
+        note(fd)
+        return send(out, fd, offset, count)
+
     monkeypatch.setattr(os, "read", read)
+    monkeypatch.setattr(os, "sendfile", sendfile)
     yield seen
     monkeypatch.undo()
 
