@@ -6,6 +6,7 @@ import random
 import resource
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_any_call_may_fail(tmp_path: Path, source: Path, number: int, error: typ
             if left[0] == -1:
                 raise OSError(number, os.strerror(number))
 
-        problem = outcome(lambda root=root, before=before: record(root, source, hooked(before)))  # type: ignore[misc]
+        problem = outcome(partial(record, root, source, hooked(before)))
         if problem is not None:
             assert type(problem) is error
             assert problem.hint
@@ -197,7 +198,7 @@ def test_any_call_of_a_chunked_put_may_fail(
             if left[0] == -1:
                 raise OSError(number, os.strerror(number))
 
-        problem = outcome(lambda root=root, before=before: record_cut(root, in_chunks, hooked(before)))  # type: ignore[misc]
+        problem = outcome(partial(record_cut, root, in_chunks, hooked(before)))
         if problem is not None:
             assert type(problem) is error
             failed += 1
@@ -216,7 +217,7 @@ def test_a_chunked_put_killed_at_any_call(tmp_path: Path, in_chunks: Path, torn:
     for at in range(total):
         root = tmp_path / f"s{at}"
         Store.init(root)
-        status = child(lambda root=root, at=at: record_cut(root, in_chunks, killer(at, torn)))  # type: ignore[misc]
+        status = child(partial(record_cut, root, in_chunks, killer(at, torn)))
         assert status == -signal.SIGKILL
         assert assert_cut(root, in_chunks) in ([], ["tags/a"], ["tags/a", "tags/b"])
         record_cut(root, in_chunks, Quick())
@@ -301,7 +302,7 @@ def test_killed_at_any_call(tmp_path: Path, source: Path, torn: bool) -> None:
     for at in range(total):
         root = tmp_path / f"s{at}"
         Store.init(root)
-        status = child(lambda root=root, at=at: record(root, source, killer(at, torn)))  # type: ignore[misc]
+        status = child(partial(record, root, source, killer(at, torn)))
         assert status == -signal.SIGKILL
         names = assert_sound(root)
         assert names in ([], ["runs/r"], ["runs/r", "tags/t"])
@@ -540,7 +541,7 @@ def test_racing_creation_has_one_winner(tmp_path: Path) -> None:
 
     for turn in range(8):
         name = f"runs/r{turn}"
-        statuses = race([lambda mine=mine, name=name: attempt(name, mine) for mine in range(4)])  # type: ignore[misc]
+        statuses = race([partial(attempt, name, mine) for mine in range(4)])
         assert sorted(statuses) == [0, 3, 3, 3]
         assert Store.open(root).refs.get(name) == number(statuses.index(0))
 
