@@ -260,7 +260,7 @@ def test_a_disk_that_refuses(
     assert not (case / "refs" / "runs").exists()
     assert list(Store(case).objects.ids()) == []
     files = [path for path in (case / "objects").rglob("*") if path.is_file() and path.parent.name != "index"]
-    # A segment that was made, and the lease of a writer that is not collected yet: neither got a byte.
+    # A segment was made, and a writer that was not collected yet may hold its lease: nothing got a byte.
     assert [path.name for path in files if path.stat().st_size] == []
 
 
